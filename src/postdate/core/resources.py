@@ -1,0 +1,152 @@
+"""What a customer configures: accounts, keys, messaging services, senders, applications.
+
+Few and read often: a node keeps them all in memory (`flow/directory.py`), the store keeps each as one document.
+Values are frozen; a change is `msgspec.structs.replace` and a put. Secrets are never in a repr.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from postdate.core.instant import Instant
+
+
+class AccountStatus(StrEnum):
+    """Twilio's words; a suspended or closed account can neither sign in nor send."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, tag="account"):
+    """A customer. A subaccount names its parent in `owner_sid`; the first account names itself."""
+
+    sid: str
+    owner_sid: str
+    friendly_name: str
+    status: AccountStatus = AccountStatus.ACTIVE
+    sealed_token: str  # the auth token, encrypted at rest
+    created_at: Instant
+    updated_at: Instant
+
+    def __repr__(self) -> str:
+        return f"Account({self.sid}, {self.status})"
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, tag="key"):
+    """A second way to sign in for an account: its secret is kept as a digest only."""
+
+    sid: str
+    account_sid: str
+    friendly_name: str
+    secret_digest: str
+    created_at: Instant
+    updated_at: Instant
+
+    def __repr__(self) -> str:
+        return f"ApiKey({self.sid})"
+
+
+class Webhooks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The URLs a number or an application carries; absent ones are null to Twilio's clients."""
+
+    sms_url: str | None = None
+    sms_method: str = "POST"
+    sms_fallback_url: str | None = None
+    sms_fallback_method: str = "POST"
+    sms_application_sid: str | None = None
+    status_callback: str | None = None
+    status_callback_method: str = "POST"
+
+
+class SenderKind(StrEnum):
+    """What an outgoing address is; the two-letter prefix of its SID follows from it."""
+
+    PHONE_NUMBER = "phone_number"
+    SHORT_CODE = "short_code"
+    ALPHA = "alpha"
+    CHANNEL = "channel"
+
+
+SENDER_PREFIX = {
+    SenderKind.PHONE_NUMBER: "PN",
+    SenderKind.SHORT_CODE: "SC",
+    SenderKind.ALPHA: "AI",
+    SenderKind.CHANNEL: "XE",
+}
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True, tag="sender"):
+    """An address that messages leave with, its rate, its way out, and the one service it belongs to.
+
+    `mps` is segments per second (0: as fast as the carrier takes them). `address` is what the handset shows; WhatsApp
+    senders keep their `whatsapp:` prefix. `added_at` says since when it has been in its service's pool.
+    """
+
+    sid: str
+    account_sid: str
+    kind: SenderKind
+    address: str
+    friendly_name: str
+    country: str = ""
+    area_code: str | None = None
+    mms: bool = True
+    mps: float = 1.0
+    connection: str = "sandbox"
+    service_sid: str | None = None
+    added_at: Instant | None = None
+    webhooks: Webhooks = Webhooks()
+    created_at: Instant
+    updated_at: Instant
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, tag="service"):
+    """A messaging service: a pool of senders and the rules it sends by. `validity_period` in seconds."""
+
+    sid: str
+    account_sid: str
+    friendly_name: str
+    inbound_request_url: str | None = None
+    inbound_method: str = "POST"
+    fallback_url: str | None = None
+    fallback_method: str = "POST"
+    status_callback: str | None = None
+    sticky_sender: bool = True
+    mms_converter: bool = True
+    smart_encoding: bool = True
+    scan_message_content: str = "inherit"
+    fallback_to_long_code: bool = False
+    area_code_geomatch: bool = True
+    synchronous_validation: bool = False
+    validity_period: int = 36_000
+    usecase: str = "undeclared"
+    use_inbound_webhook_on_number: bool = True
+    schedule_window: str | None = None
+    created_at: Instant
+    updated_at: Instant
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True, tag="application"):
+    """A named set of URLs that a message can point at with ApplicationSid."""
+
+    sid: str
+    account_sid: str
+    friendly_name: str
+    message_status_callback: str | None = None
+    webhooks: Webhooks = Webhooks()
+    created_at: Instant
+    updated_at: Instant
+
+
+Resource = Account | ApiKey | Sender | Service | Application
+
+
+def unique_key(resource: Resource) -> str | None:
+    """Return what no second resource of the node may have: an address belongs to one account only.
+
+    Alpha senders are names, not addresses of anybody: two services may carry the same one.
+    """
+    if isinstance(resource, Sender) and resource.kind is not SenderKind.ALPHA:
+        return f"{resource.kind}:{resource.address}"
+    return None

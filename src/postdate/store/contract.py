@@ -1,0 +1,303 @@
+"""What the flow asks of a store. SQLite is one; PostgreSQL will be the other. Both pass the same conformance suite.
+
+Rules every method keeps: it returns when its change is on disk; times are arguments; a status moves only as
+`core.message.TRANSITIONS` allows; a callback row is written in the transaction of the change it announces. Batches are
+all or nothing. `StoreFull` and `StoreUnavailable` say that nothing was changed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from postdate.core.decision import Decision
+from postdate.core.instant import Instant
+from postdate.core.message import Event, Message, Status
+from postdate.core.resources import Resource
+
+
+class StoreError(Exception):
+    """The store could not do it, and changed nothing."""
+
+
+class StoreFull(StoreError):
+    """No room on the disk: free some, or give the store a larger one."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or opened; the text says what to do."""
+
+
+class AlreadyExists(StoreError):
+    """Another resource has this unique key."""
+
+
+class Cursor(NamedTuple):
+    """A place in the order of timers."""
+
+    due_at: Instant
+    sid: str
+
+
+BEGINNING = Cursor(Instant(-1), "")
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A message to add, with the cap on its account's scheduled ones and the key that makes a repeat harmless."""
+
+    message: Message
+    scheduled_cap: int
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """It is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The same key came before: this is the message made then."""
+
+    sid: str
+    same_request: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotAdded:
+    """It was not added; `code` is the customer's error code."""
+
+    code: int
+
+
+AddResult = Added | Repeated | NotAdded
+
+
+class Due(msgspec.Struct, frozen=True, array_like=True):
+    """A due message and what the store knows about it."""
+
+    message: Message
+    opted_out: int
+    sticky: str | None
+    media: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What became of a due message; `message` is as it stands now. `decision` is None where it was decided before."""
+
+    message: Message
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The carrier took it."""
+
+    sid: str
+    connection: str
+    carrier_ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will not be sent."""
+
+    sid: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Nothing was taken: it waits in its lane again."""
+
+    sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Nobody knows whether the carrier has it."""
+
+    sid: str
+
+
+Result = Handed | Failed | Returned | Doubted
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptNews:
+    """What a carrier said about a message: by its id there, or by our SID where the carrier repeats it."""
+
+    connection: str
+    carrier_ref: str
+    event: Event
+    error_code: int | None = None
+    sid: str | None = None
+
+
+class CallbackRow(msgspec.Struct, frozen=True, array_like=True):
+    """A call to a customer that is due."""
+
+    due_at: Instant
+    id: str
+    account_sid: str
+    message_sid: str
+    status: Status
+    url: str
+    attempts: int
+    first_at: Instant
+    sender: str | None
+    recipient: str
+    service_sid: str | None
+    error_code: int | None
+
+
+class Settled(NamedTuple):
+    """What became of a call: done, or to be tried again at `retry_at`."""
+
+    due_at: Instant
+    id: str
+    retry_at: Instant | None
+
+
+class MediaRow(msgspec.Struct, frozen=True, array_like=True):
+    """A stored medium of a message, without its bytes."""
+
+    sid: str
+    message_sid: str
+    account_sid: str
+    content_type: str
+    digest: str
+    size: int
+    created_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageQuery:
+    """A page of an account's messages, newest first; `reverse` reads towards newer ones from `after`."""
+
+    account_sid: str
+    recipient: str | None = None
+    sender: str | None = None
+    status: str | None = None
+    service_sid: str | None = None
+    sent_from: Instant | None = None
+    sent_before: Instant | None = None
+    due_from: Instant | None = None
+    due_before: Instant | None = None
+    after: Cursor | None = None
+    reverse: bool = False
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A change to a message that is not a move: redaction of the body, or the recipient's feedback."""
+
+    redact: bool = False
+    feedback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reschedule:
+    """A new time for a scheduled message."""
+
+    send_at: Instant
+    expires_at: Instant
+
+
+class OptOutChange(NamedTuple):
+    """A recipient's STOP (`opted_out`) or START towards a scope."""
+
+    account_sid: str
+    scope: str
+    recipient: str
+    bucket: int
+    opted_out: bool
+
+
+Decide = Callable[[Due], Decision]
+
+
+class Store(Protocol):
+    """Durable messages, timers, outbox and configuration."""
+
+    async def open(self) -> None:
+        """Open, migrate and lock the store; StoreUnavailable says why it cannot be."""
+
+    async def close(self) -> None:
+        """Finish what is under way and close."""
+
+    async def add(self, new: Sequence[New], at: Instant) -> list[AddResult]:
+        """Add messages with their timers: one result each, in order."""
+
+    async def cancel(self, account_sid: str, sids: Sequence[str], at: Instant) -> list[Message | None]:
+        """Cancel the scheduled ones among `sids`; return each message as it is now, None where there is none."""
+
+    async def reschedule(self, account_sid: str, sid: str, change: Reschedule, at: Instant) -> Message | None:
+        """Move a scheduled message; return it as it is now (unmoved if no longer scheduled)."""
+
+    async def due(self, after: Cursor, before: Instant, limit: int) -> list[Cursor]:
+        """Return timers after `after` and before `before`, in order."""
+
+    async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
+        """Read, decide and write the due messages among `sids`; those decided before come back as they are."""
+
+    async def claim(
+        self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
+    ) -> list[Message]:
+        """Claim hand-offs for `run` and keep when each sender is free again; return the messages that were won."""
+
+    async def record(self, results: Sequence[Result], run: str, at: Instant) -> None:
+        """Record outcomes of claims that `run` still holds; a stale one changes nothing."""
+
+    async def lanes(self) -> dict[str, Instant]:
+        """Return when each sender is free, as last kept by a claim."""
+
+    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
+        """Move messages forward; what matches no message yet is kept until its answer comes."""
+
+    async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
+        """Add inbound messages and the opt-outs they express."""
+
+    async def due_callbacks(self, before: Instant, busy_urls: Sequence[str], limit: int) -> list[CallbackRow]:
+        """Return calls that are due before `before`, oldest first, but none to the URLs in `busy_urls`."""
+
+    async def settle_callbacks(self, settled: Sequence[Settled]) -> None:
+        """Remove calls that are done and move those to be tried again."""
+
+    async def message(self, account_sid: str, sid: str) -> Message | None:
+        """Return one message of an account."""
+
+    async def messages(self, query: MessageQuery) -> list[Message]:
+        """Return a page of messages."""
+
+    async def amend(self, account_sid: str, sid: str, change: Amendment, at: Instant) -> Message | None:
+        """Redact a body or keep feedback; return the message as it is now."""
+
+    async def delete(self, account_sid: str, sid: str) -> bool:
+        """Delete a final message with its media; False where it is missing or not final."""
+
+    async def add_media(self, rows: Sequence[MediaRow], bodies: Sequence[bytes]) -> None:
+        """Keep fetched media of a message, each body once by its digest."""
+
+    async def media(self, message_sid: str) -> list[MediaRow]:
+        """Return the stored media of a message, in the order they were given."""
+
+    async def medium(self, sid: str) -> tuple[MediaRow, bytes] | None:
+        """Return one medium with its bytes."""
+
+    async def put(self, resource: Resource) -> None:
+        """Add or replace a resource; AlreadyExists where another has its unique key."""
+
+    async def remove(self, sid: str) -> None:
+        """Remove a resource, or a medium, and what depends on it alone (sticky choices, bytes no other medium has)."""
+
+    async def resources(self) -> list[Resource]:
+        """Return every resource."""
+
+    async def prune(self, before: Instant) -> None:
+        """Forget parked receipts and idempotency keys from before `before`."""
