@@ -2,7 +2,7 @@
 
 import pytest
 
-from postdate.core.media_type import agreed_type, may_be_image
+from postdate.core.media_type import agreed_type
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
@@ -40,18 +40,3 @@ HTML = b"<!doctype html><title>Sign in</title>"
 )
 def test_header_and_bytes_must_agree(declared: str, body: bytes, expected: str | None) -> None:
     assert agreed_type(declared, body) == expected
-
-
-@pytest.mark.parametrize(
-    ("declared", "image"),
-    [
-        ("image/jpeg", True),
-        ("image/jpg; x=y", True),
-        ("application/octet-stream", True),
-        ("", True),
-        ("image/tiff", False),
-        ("text/plain", False),
-    ],
-)
-def test_a_header_tells_whether_an_image_may_come(declared: str, image: bool) -> None:
-    assert may_be_image(declared) is image

@@ -48,22 +48,13 @@ _SIGNATURES: Mapping[str, tuple[tuple[int, bytes], ...]] = MappingProxyType(
 
 def agreed_type(declared: str, body: bytes) -> str | None:
     """Return the type that the Content-Type and the bytes agree on; None if they do not, or if no carrier takes it."""
-    name = _plain_name(declared)
+    name = declared.partition(";")[0].strip().lower()
+    name = _ALIASES.get(name, name)
     if not body:
         return None
     if name in _UNTYPED:
         return next((known for known in _SIGNATURES if _looks_like(known, body)), None)
     return name if _looks_like(name, body) else None
-
-
-def may_be_image(declared: str) -> bool:
-    """Tell whether a body with this Content-Type can turn out to be one of IMAGES."""
-    return _plain_name(declared) in IMAGES | _UNTYPED
-
-
-def _plain_name(declared: str) -> str:
-    name = declared.partition(";")[0].strip().lower()
-    return _ALIASES.get(name, name)
 
 
 def _looks_like(content_type: str, body: bytes) -> bool:

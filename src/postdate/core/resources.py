@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from postdate.core.address import SenderKind
 from postdate.core.instant import Instant
 
 
@@ -58,15 +59,6 @@ class Webhooks(msgspec.Struct, frozen=True, omit_defaults=True):
     sms_application_sid: str | None = None
     status_callback: str | None = None
     status_callback_method: str = "POST"
-
-
-class SenderKind(StrEnum):
-    """What an outgoing address is; the two-letter prefix of its SID follows from it."""
-
-    PHONE_NUMBER = "phone_number"
-    SHORT_CODE = "short_code"
-    ALPHA = "alpha"
-    CHANNEL = "channel"
 
 
 SENDER_PREFIX = {

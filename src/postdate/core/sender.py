@@ -7,8 +7,8 @@ evenly, by a turn that the caller counts. WhatsApp and other channels take sende
 
 from collections.abc import Sequence
 
-from postdate.core.address import Channel, area_code, country_code
-from postdate.core.resources import Sender, SenderKind
+from postdate.core.address import Channel, SenderKind, area_code, country_code
+from postdate.core.resources import Sender
 
 # Alpha senders are not carried in the US and Canada: the networks there replace or drop them.
 _NO_ALPHA = frozenset({"US", "CA"})

@@ -37,7 +37,7 @@ from postdate.core.callback import (
     url_with_params,
 )
 from postdate.core.instant import SECOND
-from postdate.core.media_type import IMAGES, agreed_type, may_be_image
+from postdate.core.media_type import IMAGES, agreed_type
 
 Network = IPv4Network | IPv6Network
 
@@ -296,9 +296,10 @@ def _http_url(text: str, *, as_written: bool) -> URL | None:
     """Return the URL to connect to, not re-encoded if `as_written`; None where it is none for HTTP."""
     try:
         url = URL(text, encoded=as_written)
+        usable = url.scheme in _SCHEMES and bool(url.host) and bool(url.port)
     except ValueError:
         return None
-    return url if url.scheme in _SCHEMES else None
+    return url if usable else None
 
 
 def _headers(authorization: str | None) -> dict[str, str]:
@@ -335,14 +336,13 @@ async def _take_media(response: aiohttp.ClientResponse, limits: tuple[int, int])
         return MediaFailure(MediaFault.REFUSED, why, response.status)
     if _is_encoded(response):
         return MediaFailure(MediaFault.WRONG_TYPE, "the server sends the media compressed; serve it without encoding")
-    declared = response.headers.get("Content-Type", "")
-    largest = max(limits) if may_be_image(declared) else limits[1]
+    largest = limits[0]
     if (response.content_length or 0) > largest:
         return _too_large(largest)
     body, whole = await _read(response, largest)
     if not whole:
         return _too_large(largest)
-    content_type = agreed_type(declared, body)
+    content_type = agreed_type(response.headers.get("Content-Type", ""), body)
     if content_type is None:
         return MediaFailure(
             MediaFault.WRONG_TYPE,

@@ -1,0 +1,320 @@
+-- Every statement of the SQLite store. A batch is one JSON array and one statement: the interpreter's lock is given up
+-- once for a whole batch, not once for a row. In a batch, ?1 is the array; `e.value` is one item.
+
+-- name: add_messages
+-- Add messages, column by column in the order of core.message.Message.
+INSERT INTO messages
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
+       value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, value->>17, value->>18,
+       value->>19, value->>20, value->>21, value->>22, value->>23, value->>24, value->>25
+FROM json_each(?1);
+
+-- name: add_timers
+-- Add the timer of each message of a batch.
+INSERT INTO timers (due_at, sid, bucket) SELECT value->>13, value->>0, value->>1 FROM json_each(?1);
+
+-- name: scheduled_counts
+-- Read how many scheduled messages the accounts of a batch have.
+SELECT json_group_object(account_sid, scheduled) FROM scheduled_counts
+WHERE account_sid IN (SELECT value FROM json_each(?1));
+
+-- name: count_scheduled
+-- Change the counts of scheduled messages: an object of account and difference.
+INSERT INTO scheduled_counts (account_sid, scheduled) SELECT key, value FROM json_each(?1) WHERE true
+ON CONFLICT (account_sid) DO UPDATE SET scheduled = scheduled + excluded.scheduled;
+
+-- name: known_keys
+-- Find idempotency keys that came before: items of (account, key).
+SELECT json_group_array(json_array(i.account_sid, i.key, i.sid, i.fingerprint))
+FROM json_each(?1) e JOIN idempotency i ON i.account_sid = e.value->>0 AND i.key = e.value->>1;
+
+-- name: add_keys
+-- Keep idempotency keys: items of (account, key, fingerprint, sid, at).
+INSERT INTO idempotency (account_sid, key, fingerprint, sid, created_at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1);
+
+-- name: opted_out
+-- Find which recipients are opted out: items of (sid, account, scope, recipient).
+SELECT json_group_array(e.value->>0) FROM json_each(?1) e
+JOIN opt_outs o ON o.account_sid = e.value->>1 AND o.scope = e.value->>2 AND o.recipient = e.value->>3;
+
+-- name: cancel
+-- The one compare-and-set that cancels: it and the claim of `dispatch` cannot both win.
+UPDATE messages SET status = 'canceled', updated_at = ?3
+WHERE sid IN (SELECT value FROM json_each(?1)) AND account_sid = ?2 AND status = 'scheduled';
+
+-- name: read_messages
+-- Read messages of one account by SID.
+SELECT json_group_array(json_array(
+  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
+  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
+  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
+FROM json_each(?1) e JOIN messages m ON m.sid = e.value WHERE m.account_sid = ?2;
+
+-- name: drop_timers
+-- Remove timers: items of (due_at, sid).
+DELETE FROM timers WHERE (due_at, sid) IN (SELECT value->>0, value->>1 FROM json_each(?1));
+
+-- name: add_callbacks
+-- Write the outbox rows for messages that have just changed (array of SIDs), at ?2. The message's own URL comes first,
+-- then its application's, then its service's, as they are configured now. `queued` is told with a service only.
+INSERT OR IGNORE INTO callbacks
+SELECT ?2, c.sid || ':' || c.status, c.account_sid, c.sid, c.status, c.url, 0, ?2, c.sender, c.recipient,
+       c.service_sid, c.error_code
+FROM (
+  SELECT m.*, COALESCE(
+    m.callback_url,
+    (SELECT r.data->>'message_status_callback' FROM resources r WHERE r.sid = m.options->>'application_sid'),
+    (SELECT r.data->>'status_callback' FROM resources r WHERE r.sid = m.service_sid)) AS url
+  FROM json_each(?1) e JOIN messages m ON m.sid = e.value
+  WHERE m.updated_at = ?2 AND m.status <> 'sending' AND (m.status <> 'queued' OR m.service_sid IS NOT NULL)
+) c WHERE c.url IS NOT NULL AND c.url <> '';
+
+-- name: reschedule
+-- Move a scheduled message to a new time.
+UPDATE messages SET send_at = ?3, due_at = ?3, expires_at = ?4, updated_at = ?5
+WHERE sid = ?1 AND account_sid = ?2 AND status = 'scheduled';
+
+-- name: due
+-- Read timers in order, from a cursor and up to a horizon: never from the beginning.
+SELECT json_group_array(json_array(due_at, sid)) FROM (
+  SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?1, ?2) AND due_at < ?3 ORDER BY due_at, sid LIMIT ?4);
+
+-- name: read_due
+-- Read due messages with the facts that decide about them.
+SELECT json_group_array(json_array(json_array(
+  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
+  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
+  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)),
+  EXISTS (SELECT 1 FROM opt_outs o WHERE o.account_sid = m.account_sid
+          AND o.scope = COALESCE(m.service_sid, m.sender) AND o.recipient = m.recipient),
+  (SELECT s.sender_sid FROM sticky s WHERE s.service_sid = m.service_sid AND s.recipient = m.recipient),
+  CASE m.media_urls WHEN '[]' THEN 0 ELSE (SELECT count(*) FROM media x WHERE x.message_sid = m.sid) END))
+FROM json_each(?1) e JOIN messages m ON m.sid = e.value
+WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending');
+
+-- name: decide
+-- Write decisions: items of (sid, status, sender, sender_sid, segments, error_code, due_at), at ?2.
+UPDATE messages SET status = d.value->>1, sender = d.value->>2, sender_sid = d.value->>3, num_segments = d.value->>4,
+  error_code = d.value->>5, due_at = d.value->>6, updated_at = ?2
+FROM json_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled');
+
+-- name: keep_sticky
+-- Keep the sender each recipient had: items of (service, recipient, sender, bucket).
+INSERT INTO sticky (service_sid, recipient, sender_sid, bucket)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?1) WHERE true
+ON CONFLICT (service_sid, recipient) DO UPDATE SET sender_sid = excluded.sender_sid;
+
+-- name: add_timer_items
+-- Add timers: items of (due_at, sid, bucket).
+INSERT OR IGNORE INTO timers (due_at, sid, bucket) SELECT value->>0, value->>1, value->>2 FROM json_each(?1);
+
+-- name: claim
+-- Claim hand-offs for a run of this node: what is queued, and what waits in its lane again.
+UPDATE messages SET status = 'sending', claim = ?2, attempts = attempts + 1, updated_at = ?3
+WHERE sid IN (SELECT value FROM json_each(?1))
+  AND (status = 'queued' OR (status = 'sending' AND claim IS NULL AND doubt_at IS NULL));
+
+-- name: read_claimed
+-- Read the messages of a batch that this run holds.
+SELECT json_group_array(json_array(
+  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
+  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
+  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
+FROM json_each(?1) e JOIN messages m ON m.sid = e.value
+WHERE m.status = 'sending' AND m.claim = ?2 AND m.updated_at = ?3;
+
+-- name: keep_lanes
+-- Keep when senders are free again: items of (sender, free_at).
+INSERT INTO lanes (sender_sid, free_at) SELECT value->>0, value->>1 FROM json_each(?1) WHERE true
+ON CONFLICT (sender_sid) DO UPDATE SET free_at = max(free_at, excluded.free_at);
+
+-- name: lanes
+-- Read when each sender is free.
+SELECT json_group_object(sender_sid, free_at) FROM lanes;
+
+-- name: record_handed
+-- The carrier took them: items of (sid, connection, carrier_ref). A receipt may have been quicker.
+UPDATE messages SET status = CASE status WHEN 'sending' THEN 'sent' ELSE status END, claim = NULL, doubt_at = NULL,
+  carrier_ref = h.value->>2, sent_at = ?3, listed_at = ?3, updated_at = ?3
+FROM json_each(?1) h WHERE messages.sid = h.value->>0 AND messages.claim = ?2
+  AND messages.status IN ('sending', 'delivered', 'undelivered', 'read');
+
+-- name: keep_refs
+-- Keep which message a carrier's id means.
+INSERT OR REPLACE INTO carrier_refs (connection, carrier_ref, sid, created_at)
+SELECT value->>1, value->>2, value->>0, ?2 FROM json_each(?1);
+
+-- name: record_failed
+-- They will not be sent: items of (sid, code). Only what nobody else holds may fail.
+UPDATE messages SET status = 'failed', error_code = f.value->>1, claim = NULL, doubt_at = NULL, updated_at = ?3
+FROM json_each(?1) f WHERE messages.sid = f.value->>0
+  AND (messages.status = 'queued' OR (messages.status = 'sending' AND (messages.claim IS NULL OR messages.claim = ?2)));
+
+-- name: record_returned
+-- Nothing was taken: they wait in their lane again.
+UPDATE messages SET claim = NULL, updated_at = ?3
+WHERE sid IN (SELECT value FROM json_each(?1)) AND status = 'sending' AND claim = ?2 AND doubt_at IS NULL;
+
+-- name: record_doubted
+-- Nobody knows whether the carrier has them. The claim stays: it is the reason for the doubt.
+UPDATE messages SET doubt_at = ?2, updated_at = ?2
+WHERE sid IN (SELECT value FROM json_each(?1)) AND status = 'sending' AND doubt_at IS NULL;
+
+-- name: drop_timers_of
+-- Remove the timers that the messages of a batch agree with, once nothing is left to time.
+DELETE FROM timers WHERE (due_at, sid) IN (
+  SELECT m.due_at, m.sid FROM json_each(?1) e JOIN messages m ON m.sid = e.value
+  WHERE m.status NOT IN ('accepted', 'scheduled', 'queued') AND (m.status <> 'sending' OR m.doubt_at IS NOT NULL));
+
+-- name: find_refs
+-- Find the messages that carriers' ids mean: items of (connection, carrier_ref).
+SELECT json_group_array(json_array(r.connection, r.carrier_ref, r.sid))
+FROM json_each(?1) e JOIN carrier_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
+
+-- name: park
+-- Keep receipts that came before their answer: items of (connection, carrier_ref, event, error_code).
+INSERT OR IGNORE INTO parked_receipts (connection, carrier_ref, event, error_code, at)
+SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM json_each(?1);
+
+-- name: take_parked
+-- Find the parked receipts that a batch of answers was waited for: items of (sid, connection, carrier_ref).
+SELECT json_group_array(json_array(e.value->>0, p.event, p.error_code)) FROM json_each(?1) e
+JOIN parked_receipts p ON p.connection = e.value->>1 AND p.carrier_ref = e.value->>2;
+
+-- name: drop_parked
+-- Remove the parked receipts of a batch of answers.
+DELETE FROM parked_receipts WHERE (connection, carrier_ref) IN (
+  SELECT value->>1, value->>2 FROM json_each(?1));
+
+-- name: statuses
+-- Read where the messages of a batch stand.
+SELECT json_group_array(json_array(m.sid, m.status)) FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
+
+-- name: apply_receipts
+-- Move messages forward: items of (sid, status before, status, error_code), at ?2.
+UPDATE messages SET status = r.value->>2, error_code = COALESCE(r.value->>3, error_code), doubt_at = NULL,
+  sent_at = COALESCE(sent_at, ?2), listed_at = CASE WHEN sent_at IS NULL THEN ?2 ELSE listed_at END, updated_at = ?2
+FROM json_each(?1) r WHERE messages.sid = r.value->>0 AND messages.status = r.value->>1;
+
+-- name: opt_out
+-- Keep STOPs: items of (account, scope, recipient, bucket), at ?2.
+INSERT OR IGNORE INTO opt_outs (account_sid, scope, recipient, bucket, created_at)
+SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM json_each(?1);
+
+-- name: opt_in
+-- Forget STOPs: items of (account, scope, recipient, bucket).
+DELETE FROM opt_outs WHERE (account_sid, scope, recipient) IN (
+  SELECT value->>0, value->>1, value->>2 FROM json_each(?1));
+
+-- name: due_callbacks
+-- Read calls that are due, oldest first, but none to busy URLs.
+SELECT json_group_array(json_array(due_at, id, account_sid, message_sid, status, url, attempts, first_at, sender,
+  recipient, service_sid, error_code))
+FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND url NOT IN (SELECT value FROM json_each(?2))
+      ORDER BY due_at, id LIMIT ?3);
+
+-- name: drop_callbacks
+-- Remove calls: items of (due_at, id).
+DELETE FROM callbacks WHERE (due_at, id) IN (SELECT value->>0, value->>1 FROM json_each(?1));
+
+-- name: retry_callbacks
+-- Move calls to a later time: items of (due_at, id, retry_at).
+UPDATE callbacks SET due_at = r.value->>2, attempts = attempts + 1
+FROM json_each(?1) r WHERE callbacks.due_at = r.value->>0 AND callbacks.id = r.value->>1;
+
+-- name: redact
+-- Empty the body of a message.
+UPDATE messages SET body = '', updated_at = ?3 WHERE sid = ?1 AND account_sid = ?2;
+
+-- name: keep_feedback
+-- Keep the recipient's feedback on a message.
+UPDATE messages SET options = json_set(options, '$.feedback', ?4), updated_at = ?3 WHERE sid = ?1 AND account_sid = ?2;
+
+-- name: delete_message
+-- Delete a message that is final.
+DELETE FROM messages WHERE sid = ?1 AND account_sid = ?2
+  AND status IN ('sent', 'delivered', 'undelivered', 'read', 'failed', 'canceled', 'received');
+
+-- name: add_media
+-- Keep media rows in the order of store.contract.MediaRow.
+INSERT INTO media SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each(?1);
+
+-- name: add_blob
+-- Keep the bytes of a medium once.
+INSERT OR IGNORE INTO blobs (digest, body) VALUES (?1, ?2);
+
+-- name: media
+-- Read the media of a message.
+SELECT json_group_array(json_array(sid, message_sid, account_sid, content_type, digest, size, created_at))
+FROM (SELECT * FROM media WHERE message_sid = ?1 ORDER BY sid);
+
+-- name: medium
+-- Read one medium with its bytes.
+SELECT json_array(m.sid, m.message_sid, m.account_sid, m.content_type, m.digest, m.size, m.created_at), b.body
+FROM media m JOIN blobs b ON b.digest = m.digest WHERE m.sid = ?1;
+
+-- name: drop_media_of
+-- Remove the media of a message.
+DELETE FROM media WHERE message_sid = ?1;
+
+-- name: drop_medium
+-- Remove one medium.
+DELETE FROM media WHERE sid = ?1;
+
+-- name: drop_unused_blobs
+-- Remove bytes that no medium has any more.
+DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM media m WHERE m.digest = blobs.digest);
+
+-- name: put_resource
+-- Add or replace a resource.
+INSERT INTO resources (sid, unique_key, data) VALUES (?1, ?2, ?3)
+ON CONFLICT (sid) DO UPDATE SET unique_key = excluded.unique_key, data = excluded.data;
+
+-- name: drop_resource
+-- Remove a resource.
+DELETE FROM resources WHERE sid = ?1;
+
+-- name: drop_sticky
+-- Forget that recipients had this sender.
+DELETE FROM sticky WHERE sender_sid = ?1;
+
+-- name: resources
+-- Read every resource.
+SELECT json_group_array(json(data)) FROM resources;
+
+-- name: prune_parked
+-- Forget receipts that no answer came for.
+DELETE FROM parked_receipts WHERE at < ?1;
+
+-- name: prune_keys
+-- Forget old idempotency keys.
+DELETE FROM idempotency WHERE created_at < ?1;
+
+-- name: list_messages
+-- Read a page, newest first.
+SELECT json_group_array(json_array(
+  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
+  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
+  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
+FROM (
+  SELECT * FROM messages WHERE account_sid = ?1 AND (listed_at, sid) < (?2, ?3)
+    AND listed_at >= COALESCE(?8, -1) AND listed_at < COALESCE(?9, 9223372036854775807)
+    AND (?4 IS NULL OR recipient = ?4) AND (?5 IS NULL OR sender = ?5) AND (?6 IS NULL OR status = ?6)
+    AND (?7 IS NULL OR service_sid = ?7) AND ((?8 IS NULL AND ?9 IS NULL) OR sent_at IS NOT NULL)
+    AND (?10 IS NULL OR due_at >= ?10) AND (?11 IS NULL OR due_at < ?11)
+  ORDER BY account_sid DESC, listed_at DESC, sid DESC LIMIT ?12) m;
+
+-- name: list_messages_reverse
+-- Read a page towards newer messages, oldest first.
+SELECT json_group_array(json_array(
+  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
+  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
+  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
+FROM (
+  SELECT * FROM messages WHERE account_sid = ?1 AND (listed_at, sid) > (?2, ?3)
+    AND listed_at >= COALESCE(?8, -1) AND listed_at < COALESCE(?9, 9223372036854775807)
+    AND (?4 IS NULL OR recipient = ?4) AND (?5 IS NULL OR sender = ?5) AND (?6 IS NULL OR status = ?6)
+    AND (?7 IS NULL OR service_sid = ?7) AND ((?8 IS NULL AND ?9 IS NULL) OR sent_at IS NOT NULL)
+    AND (?10 IS NULL OR due_at >= ?10) AND (?11 IS NULL OR due_at < ?11)
+  ORDER BY account_sid, listed_at, sid LIMIT ?12) m;

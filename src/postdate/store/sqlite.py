@@ -1,0 +1,548 @@
+"""The embedded store: SQLite in one file, written by one thread, owned by one process.
+
+Every batch goes in and comes out as one JSON text, so that a statement is one step for a thousand rows. Times are
+arguments; the SQL beside this file is the source of every statement.
+"""
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
+from postdate.core.instant import Instant
+from postdate.core.message import PENDING, Event, Message, Status, advance, after
+from postdate.core.resources import Resource, unique_key
+from postdate.store.contract import (
+    AddResult,
+    Added,
+    Amendment,
+    CallbackRow,
+    Cursor,
+    Decide,
+    Dispatched,
+    Doubted,
+    Due,
+    Failed,
+    Handed,
+    MediaRow,
+    MessageQuery,
+    New,
+    NotAdded,
+    OptOutChange,
+    ReceiptNews,
+    Repeated,
+    Reschedule,
+    Result,
+    Returned,
+    Settled,
+    StoreUnavailable,
+)
+from postdate.store.statements import load_migrations, load_statements
+from postdate.store.writer import Readers, Writer
+
+_encode = msgspec.json.Encoder().encode
+_messages = msgspec.json.Decoder(list[Message])
+_due = msgspec.json.Decoder(list[Due])
+_cursors = msgspec.json.Decoder(list[Cursor])
+_callbacks = msgspec.json.Decoder(list[CallbackRow])
+_media = msgspec.json.Decoder(list[MediaRow])
+_medium = msgspec.json.Decoder(MediaRow)
+_resources = msgspec.json.Decoder(list[Resource])
+_pairs = msgspec.json.Decoder(list[tuple[str, str]])
+_numbers = msgspec.json.Decoder(dict[str, int])
+_parked = msgspec.json.Decoder(list[tuple[str, Event, int | None]])
+_rows_of_text = msgspec.json.Decoder(list[tuple[str, str, str]])
+_known = msgspec.json.Decoder(list[tuple[str, str, str, str]])
+_sids = msgspec.json.Decoder(list[str])
+
+_NEWEST = Cursor(Instant(2**62), "~")
+
+
+def _json(items: Any) -> str:
+    return _encode(items).decode()
+
+
+class SqliteStore:
+    """`store.contract.Store` over one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sql = load_statements("sqlite")
+        self._lock: int | None = None
+        self._writer: Writer
+        self._readers: Readers
+
+    @property
+    def idle(self) -> bool:
+        """Say whether no work is under way."""
+        return self._writer.in_flight == 0 and self._readers.in_flight == 0
+
+    async def open(self) -> None:
+        """Lock, open and migrate the file."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreUnavailable(
+                f"another process has {self._path} open: stop it, or choose another --data folder"
+            ) from None
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._path}: {error.strerror}: choose a --data folder that can be written"
+            ) from None
+        try:
+            self._writer = Writer(self._path)
+        except apsw.Error as error:
+            raise StoreUnavailable(f"{self._path} cannot be opened as a SQLite file: {error}") from None
+        await self._writer.run(self._migrate)
+        self._readers = Readers(self._path)
+
+    async def close(self) -> None:
+        """Finish what is under way and close."""
+        await self._readers.close()
+        await self._writer.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _migrate(self, db: apsw.Connection) -> None:
+        version = int(db.pragma("user_version"))
+        migrations = load_migrations("sqlite")
+        if migrations and version > migrations[-1][0]:
+            raise StoreUnavailable(
+                f"{self._path} was written by a newer Postdate (schema {version}, this one knows {migrations[-1][0]}): "
+                "install that version again"
+            )
+        for number, script in migrations:
+            if number > version:
+                db.execute(script)
+                db.pragma("user_version", number)
+
+    # -- one step and one row at most: what every batch goes through ------------------------------------------------
+
+    def _do(self, db: apsw.Connection, name: str, *parameters: Any) -> int:
+        """Run a statement; return how many rows it changed."""
+        db.execute(self._sql[name], parameters)
+        return db.changes()
+
+    def _get(self, db: apsw.Connection, name: str, *parameters: Any) -> Any:
+        """Run a statement that answers one row; return its first column."""
+        for row in db.execute(self._sql[name], parameters):
+            return row[0]
+        return None
+
+    # -- accept ----------------------------------------------------------------------------------------------------
+
+    async def add(self, new: Sequence[New], at: Instant) -> list[AddResult]:
+        """Add messages with their timers: one result each, in order."""
+        return await self._writer.run(lambda db: self._add(db, new, at))
+
+    def _add(self, db: apsw.Connection, new: Sequence[New], at: Instant) -> list[AddResult]:
+        results: list[AddResult] = [Added()] * len(new)
+        self._find_repeats(db, new, results)
+        self._find_opted_out(db, new, results)
+        self._find_over_cap(db, new, results)
+        added = [n for n, result in zip(new, results, strict=True) if isinstance(result, Added)]
+        if not added:
+            return results
+        rows = _json([n.message for n in added])
+        self._do(db, "add_messages", rows)
+        self._do(db, "add_timers", rows)
+        keys = [
+            (n.message.account_sid, n.idempotency_key, n.fingerprint, n.message.sid, at)
+            for n in added
+            if n.idempotency_key is not None
+        ]
+        if keys:
+            self._do(db, "add_keys", _json(keys))
+        counts = Counter(n.message.account_sid for n in added if n.message.status is Status.SCHEDULED)
+        self._count(db, counts)
+        return results
+
+    def _find_repeats(self, db: apsw.Connection, new: Sequence[New], results: list[AddResult]) -> None:
+        keyed = [(n.message.account_sid, n.idempotency_key) for n in new if n.idempotency_key is not None]
+        if not keyed:
+            return
+        known = {
+            (account, key): (sid, fingerprint)
+            for account, key, sid, fingerprint in _known.decode(self._get(db, "known_keys", _json(keyed)))
+        }
+        for i, n in enumerate(new):
+            if n.idempotency_key is None:
+                continue
+            where = (n.message.account_sid, n.idempotency_key)
+            if where in known:
+                sid, fingerprint = known[where]
+                results[i] = Repeated(sid, fingerprint == n.fingerprint)
+            else:  # the same key twice in one batch: the first wins
+                known[where] = (n.message.sid, n.fingerprint)
+
+    def _find_opted_out(self, db: apsw.Connection, new: Sequence[New], results: list[AddResult]) -> None:
+        asked = [
+            (m.sid, m.account_sid, m.service_sid or m.sender, m.recipient)
+            for m in (n.message for n in new)
+            if m.status is not Status.SCHEDULED
+        ]
+        if not asked:
+            return
+        opted_out = set(_sids.decode(self._get(db, "opted_out", _json(asked))))
+        for i, n in enumerate(new):
+            if n.message.sid in opted_out and isinstance(results[i], Added):
+                results[i] = NotAdded(21610)
+
+    def _find_over_cap(self, db: apsw.Connection, new: Sequence[New], results: list[AddResult]) -> None:
+        accounts = list({n.message.account_sid for n in new if n.message.status is Status.SCHEDULED})
+        if not accounts:
+            return
+        counts = _numbers.decode(self._get(db, "scheduled_counts", _json(accounts)))
+        for i, n in enumerate(new):
+            if n.message.status is not Status.SCHEDULED or not isinstance(results[i], Added):
+                continue
+            have = counts.get(n.message.account_sid, 0)
+            if have >= n.scheduled_cap:
+                results[i] = NotAdded(35125)
+            else:
+                counts[n.message.account_sid] = have + 1
+
+    def _count(self, db: apsw.Connection, counts: dict[str, int]) -> None:
+        if counts:
+            self._do(db, "count_scheduled", _json(counts))
+
+    # -- cancel, reschedule ------------------------------------------------------------------------------------------
+
+    async def cancel(self, account_sid: str, sids: Sequence[str], at: Instant) -> list[Message | None]:
+        """Cancel the scheduled ones among `sids`; return each message as it is now."""
+        return await self._writer.run(lambda db: self._cancel(db, account_sid, sids, at))
+
+    def _cancel(self, db: apsw.Connection, account_sid: str, sids: Sequence[str], at: Instant) -> list[Message | None]:
+        found = {m.sid: m for m in _messages.decode(self._get(db, "read_messages", _json(sids), account_sid))}
+        won = [m for m in found.values() if m.status is Status.SCHEDULED]
+        if won:
+            gone = _json([m.sid for m in won])
+            self._do(db, "cancel", gone, account_sid, at)
+            self._do(db, "drop_timers", _json([(m.due_at, m.sid) for m in won]))
+            self._do(db, "add_callbacks", gone, at)
+            self._count(db, {account_sid: -len(won)})
+            for m in won:
+                found[m.sid] = msgspec.structs.replace(m, status=after(m.status, Event.CANCEL), updated_at=at)
+        return [found.get(sid) for sid in sids]
+
+    async def reschedule(self, account_sid: str, sid: str, change: Reschedule, at: Instant) -> Message | None:
+        """Move a scheduled message; return it as it is now."""
+        return await self._writer.run(lambda db: self._reschedule(db, account_sid, sid, change, at))
+
+    def _reschedule(
+        self, db: apsw.Connection, account_sid: str, sid: str, change: Reschedule, at: Instant
+    ) -> Message | None:
+        before = self._read(db, account_sid, sid)
+        if before is None or before.status is not Status.SCHEDULED:
+            return before
+        self._do(db, "reschedule", sid, account_sid, change.send_at, change.expires_at, at)
+        self._do(db, "drop_timers", _json([(before.due_at, sid)]))
+        self._do(db, "add_timer_items", _json([(change.send_at, sid, before.bucket)]))
+        return self._read(db, account_sid, sid)
+
+    def _read(self, db: apsw.Connection, account_sid: str, sid: str) -> Message | None:
+        found = _messages.decode(self._get(db, "read_messages", _json([sid]), account_sid))
+        return found[0] if found else None
+
+    # -- due, dispatch -----------------------------------------------------------------------------------------------
+
+    async def due(self, after: Cursor, before: Instant, limit: int) -> list[Cursor]:
+        """Return timers after `after` and before `before`, in order."""
+        return await self._readers.run(
+            lambda db: _cursors.decode(self._get(db, "due", after.due_at, after.sid, before, limit))
+        )
+
+    async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
+        """Read, decide and write the due messages among `sids`."""
+        return await self._writer.run(lambda db: self._dispatch(db, sids, decide, at))
+
+    def _dispatch(self, db: apsw.Connection, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
+        answer: list[Dispatched] = []
+        timers: list[tuple[Instant, Message]] = []
+        counts: Counter[str] = Counter()
+        sticky: list[tuple[str, str, str, int]] = []
+        for due in _due.decode(self._get(db, "read_due", _json(sids))):
+            message = due.message
+            if message.status not in PENDING:
+                answer.append(Dispatched(message, None))
+                continue
+            decision = decide(due)
+            now = _decided(message, decision, at)
+            answer.append(Dispatched(now, decision))
+            if isinstance(decision, Hold):
+                timers.append((message.due_at, now))
+            elif message.status is Status.SCHEDULED and now.status is not message.status:
+                counts[message.account_sid] -= 1
+            if isinstance(decision, Assign) and message.sender_sid is None and message.service_sid is not None:
+                if due.sticky != decision.sender.sid:
+                    sticky.append((message.service_sid, message.recipient, decision.sender.sid, message.bucket))
+        self._write_decisions(db, answer, at)
+        if timers:
+            self._do(db, "drop_timers", _json([(old, m.sid) for old, m in timers]))
+            self._do(db, "add_timer_items", _json([(m.due_at, m.sid, m.bucket) for _, m in timers]))
+        self._count(db, counts)
+        if sticky:
+            self._do(db, "keep_sticky", _json(sticky))
+        return answer
+
+    def _write_decisions(self, db: apsw.Connection, answer: Sequence[Dispatched], at: Instant) -> None:
+        changed = [d.message for d in answer if d.decision is not None and not isinstance(d.decision, Fetch)]
+        if not changed:
+            return
+        rows = [(m.sid, m.status, m.sender, m.sender_sid, m.num_segments, m.error_code, m.due_at) for m in changed]
+        self._do(db, "decide", _json(rows), at)
+        moved = _json([m.sid for m in changed if m.status not in PENDING])
+        self._do(db, "add_callbacks", moved, at)
+        self._do(db, "drop_timers_of", moved)
+
+    # -- claim, record -------------------------------------------------------------------------------------------------
+
+    async def claim(
+        self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
+    ) -> list[Message]:
+        """Claim hand-offs for `run`; return the messages that were won."""
+        return await self._writer.run(lambda db: self._claim(db, sids, run, free_at, at))
+
+    def _claim(
+        self, db: apsw.Connection, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
+    ) -> list[Message]:
+        asked = _json(sids)
+        self._do(db, "claim", asked, run, at)
+        if free_at:
+            self._do(db, "keep_lanes", _json(free_at))
+        return _messages.decode(self._get(db, "read_claimed", asked, run, at))
+
+    async def lanes(self) -> dict[str, Instant]:
+        """Return when each sender is free."""
+        found = await self._readers.run(lambda db: _numbers.decode(self._get(db, "lanes")))
+        return {sender: Instant(free_at) for sender, free_at in found.items()}
+
+    async def record(self, results: Sequence[Result], run: str, at: Instant) -> None:
+        """Record outcomes of claims that `run` still holds."""
+        await self._writer.run(lambda db: self._record(db, results, run, at))
+
+    def _record(self, db: apsw.Connection, results: Sequence[Result], run: str, at: Instant) -> None:
+        handed = [(r.sid, r.connection, r.carrier_ref) for r in results if isinstance(r, Handed)]
+        failed = [(r.sid, r.code) for r in results if isinstance(r, Failed)]
+        returned = [r.sid for r in results if isinstance(r, Returned)]
+        doubted = [r.sid for r in results if isinstance(r, Doubted)]
+        if handed:
+            items = _json(handed)
+            self._do(db, "record_handed", items, run, at)
+            self._do(db, "keep_refs", items, at)
+        if failed:
+            self._do(db, "record_failed", _json(failed), run, at)
+        if returned:
+            self._do(db, "record_returned", _json(returned), run, at)
+        if doubted:
+            self._do(db, "record_doubted", _json(doubted), at)
+        sids = _json([r.sid for r in results])
+        self._do(db, "add_callbacks", sids, at)
+        self._do(db, "drop_timers_of", sids)
+        if handed:
+            self._apply_parked(db, _json(handed), at)
+
+    def _apply_parked(self, db: apsw.Connection, handed: str, at: Instant) -> None:
+        parked = _parked.decode(self._get(db, "take_parked", handed))
+        if parked:
+            self._do(db, "drop_parked", handed)
+            self._move(db, parked, at)
+
+    # -- receipts, inbound -----------------------------------------------------------------------------------------
+
+    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
+        """Move messages forward; what matches no message yet is kept."""
+        await self._writer.run(lambda db: self._apply_receipts(db, news, at))
+
+    def _apply_receipts(self, db: apsw.Connection, news: Sequence[ReceiptNews], at: Instant) -> None:
+        refs = _json([(n.connection, n.carrier_ref) for n in news if n.sid is None])
+        known = {(c, r): sid for c, r, sid in _rows_of_text.decode(self._get(db, "find_refs", refs))}
+        matched: list[tuple[str, Event, int | None]] = []
+        early: list[tuple[str, str, Event, int | None]] = []
+        for n in news:
+            sid = n.sid or known.get((n.connection, n.carrier_ref))
+            if sid is not None:
+                matched.append((sid, n.event, n.error_code))
+            else:
+                early.append((n.connection, n.carrier_ref, n.event, n.error_code))
+        if early:
+            self._do(db, "park", _json(early), at)
+        self._move(db, matched, at)
+
+    def _move(self, db: apsw.Connection, news: Sequence[tuple[str, Event, int | None]], at: Instant) -> None:
+        """Apply events in order to messages; what comes too late to matter changes nothing."""
+        if not news:
+            return
+        statuses = {sid: Status(s) for sid, s in _pairs.decode(self._get(db, "statuses", _json([n[0] for n in news])))}
+        before = dict(statuses)
+        codes: dict[str, int | None] = {}
+        for sid, event, code in news:
+            moved = advance(statuses[sid], event) if sid in statuses else None
+            if moved is not None:
+                statuses[sid] = moved
+                codes[sid] = code
+        rows = [(sid, before[sid], statuses[sid], code) for sid, code in codes.items()]
+        if rows:
+            sids = _json([row[0] for row in rows])
+            self._do(db, "apply_receipts", _json(rows), at)
+            self._do(db, "add_callbacks", sids, at)
+            self._do(db, "drop_timers_of", sids)
+
+    async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
+        """Add inbound messages and the opt-outs they express."""
+        await self._writer.run(lambda db: self._add_inbound(db, messages, changes, at))
+
+    def _add_inbound(
+        self, db: apsw.Connection, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant
+    ) -> None:
+        if messages:
+            self._do(db, "add_messages", _json(messages))
+        for change in changes:  # in order: a STOP and a START in one batch are not the same as START and STOP
+            items = _json([change[:4]])
+            if change.opted_out:
+                self._do(db, "opt_out", items, at)
+            else:
+                self._do(db, "opt_in", items)
+
+    # -- callbacks ---------------------------------------------------------------------------------------------------
+
+    async def due_callbacks(self, before: Instant, busy_urls: Sequence[str], limit: int) -> list[CallbackRow]:
+        """Return calls that are due before `before`, oldest first."""
+        return await self._readers.run(
+            lambda db: _callbacks.decode(self._get(db, "due_callbacks", before, _json(busy_urls), limit))
+        )
+
+    async def settle_callbacks(self, settled: Sequence[Settled]) -> None:
+        """Remove calls that are done and move those to be tried again."""
+        done = _json([s for s in settled if s.retry_at is None])
+        later = _json([s for s in settled if s.retry_at is not None])
+
+        def settle(db: apsw.Connection) -> None:
+            self._do(db, "drop_callbacks", done)
+            self._do(db, "retry_callbacks", later)
+
+        await self._writer.run(settle)
+
+    # -- messages and media ------------------------------------------------------------------------------------------
+
+    async def message(self, account_sid: str, sid: str) -> Message | None:
+        """Return one message of an account."""
+        return await self._readers.run(lambda db: self._read(db, account_sid, sid))
+
+    async def messages(self, query: MessageQuery) -> list[Message]:
+        """Return a page of messages."""
+        start = query.after or (Cursor(Instant(-1), "") if query.reverse else _NEWEST)
+        name = "list_messages_reverse" if query.reverse else "list_messages"
+        parameters = (
+            query.account_sid, start.due_at, start.sid, query.recipient, query.sender, query.status, query.service_sid,
+            query.sent_from, query.sent_before, query.due_from, query.due_before, query.limit,
+        )  # fmt: skip
+        return await self._readers.run(lambda db: _messages.decode(self._get(db, name, *parameters)))
+
+    async def amend(self, account_sid: str, sid: str, change: Amendment, at: Instant) -> Message | None:
+        """Redact a body or keep feedback; return the message as it is now."""
+
+        def amend(db: apsw.Connection) -> Message | None:
+            if change.redact:
+                self._do(db, "redact", sid, account_sid, at)
+            if change.feedback is not None:
+                self._do(db, "keep_feedback", sid, account_sid, at, change.feedback)
+            return self._read(db, account_sid, sid)
+
+        return await self._writer.run(amend)
+
+    async def delete(self, account_sid: str, sid: str) -> bool:
+        """Delete a final message with its media; False where it is missing or not final."""
+
+        def delete(db: apsw.Connection) -> bool:
+            if not self._do(db, "delete_message", sid, account_sid):
+                return False
+            if self._do(db, "drop_media_of", sid):
+                self._do(db, "drop_unused_blobs")
+            return True
+
+        return await self._writer.run(delete)
+
+    async def add_media(self, rows: Sequence[MediaRow], bodies: Sequence[bytes]) -> None:
+        """Keep fetched media of a message, each body once by its digest."""
+
+        def add(db: apsw.Connection) -> None:
+            for row, body in zip(rows, bodies, strict=True):
+                self._do(db, "add_blob", row.digest, body)
+            self._do(db, "add_media", _json(rows))
+
+        await self._writer.run(add)
+
+    async def media(self, message_sid: str) -> list[MediaRow]:
+        """Return the stored media of a message, in the order they were given."""
+        return await self._readers.run(lambda db: _media.decode(self._get(db, "media", message_sid)))
+
+    async def medium(self, sid: str) -> tuple[MediaRow, bytes] | None:
+        """Return one medium with its bytes."""
+
+        def read(db: apsw.Connection) -> tuple[MediaRow, bytes] | None:
+            for row, body in db.execute(self._sql["medium"], (sid,)):
+                return _medium.decode(row), body
+            return None
+
+        return await self._readers.run(read)
+
+    # -- configuration ----------------------------------------------------------------------------------------------
+
+    async def put(self, resource: Resource) -> None:
+        """Add or replace a resource; AlreadyExists where another has its unique key."""
+        await self._writer.run(
+            lambda db: self._do(db, "put_resource", resource.sid, unique_key(resource), _json(resource))
+        )
+
+    async def remove(self, sid: str) -> None:
+        """Remove a resource, or a medium, and what depends on it alone."""
+
+        def remove(db: apsw.Connection) -> None:
+            if sid.startswith("ME"):
+                self._do(db, "drop_medium", sid)
+                self._do(db, "drop_unused_blobs")
+            else:
+                self._do(db, "drop_resource", sid)
+                self._do(db, "drop_sticky", sid)
+
+        await self._writer.run(remove)
+
+    async def resources(self) -> list[Resource]:
+        """Return every resource."""
+        return await self._readers.run(lambda db: _resources.decode(self._get(db, "resources")))
+
+    async def prune(self, before: Instant) -> None:
+        """Forget parked receipts and idempotency keys from before `before`."""
+
+        def prune(db: apsw.Connection) -> None:
+            self._do(db, "prune_parked", before)
+            self._do(db, "prune_keys", before)
+
+        await self._writer.run(prune)
+
+
+def _decided(message: Message, decision: Decision, at: Instant) -> Message:
+    """Return the message as the decision leaves it."""
+    match decision:
+        case Assign(sender, segments):
+            return msgspec.structs.replace(
+                message, status=after(message.status, Event.ASSIGN), sender=sender.address, sender_sid=sender.sid,
+                num_segments=segments, updated_at=at,
+            )  # fmt: skip
+        case Hold(until, _):
+            return msgspec.structs.replace(message, due_at=until, updated_at=at)
+        case Refuse(code):
+            return msgspec.structs.replace(
+                message, status=after(message.status, Event.REFUSE), error_code=code, updated_at=at
+            )
+        case Fetch():
+            return message
