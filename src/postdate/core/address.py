@@ -172,8 +172,8 @@ def _canonical(text: str) -> str:
     """The one spelling of a phone number in E.164."""
     digits = _digits(text)
     canonical = _formatted(text, digits)
-    # A trunk prefix, as in +44 (0)20, is taken out once; what then still has one is garbage.
-    if canonical != digits and _formatted(text, canonical) != canonical:
+    # A trunk prefix, as in +44 (0)20, is taken out once; what then still has one, or is too short, is garbage.
+    if canonical != digits and not (_E164.fullmatch(canonical) and _formatted(text, canonical) == canonical):
         raise _no_number(text, "its digits are in no country's order")
     return canonical
 

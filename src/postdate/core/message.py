@@ -64,7 +64,8 @@ TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = MappingProxyType(
     {
         Status.ACCEPTED: {Event.ASSIGN: Status.QUEUED, Event.REFUSE: Status.FAILED},
         Status.SCHEDULED: _WAITING,
-        Status.QUEUED: {Event.CLAIM: Status.SENDING, Event.REFUSE: Status.FAILED},
+        # Without a messaging service a message begins as queued, and is decided about from there.
+        Status.QUEUED: {Event.ASSIGN: Status.QUEUED, Event.CLAIM: Status.SENDING, Event.REFUSE: Status.FAILED},
         # A receipt can overtake the carrier's answer, and can be the only answer there ever is.
         Status.SENDING: {
             Event.CLAIM: Status.SENDING,
@@ -161,3 +162,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     sent_at: Instant | None
     listed_at: Instant
     options: Options
+
+
+def is_undecided(message: Message) -> bool:
+    """Say whether a due message still needs a decision: what it waits for may have changed since it was accepted."""
+    return message.status in PENDING or (message.status is Status.QUEUED and message.service_sid is None)

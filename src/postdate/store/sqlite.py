@@ -16,7 +16,7 @@ import msgspec
 
 from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
 from postdate.core.instant import Instant
-from postdate.core.message import PENDING, Event, Message, Status, advance, after
+from postdate.core.message import PENDING, Event, Message, Status, advance, after, is_undecided
 from postdate.core.resources import Resource, unique_key
 from postdate.store.contract import (
     AddResult,
@@ -271,7 +271,7 @@ class SqliteStore:
         sticky: list[tuple[str, str, str, int]] = []
         for due in _due.decode(self._get(db, "read_due", _json(sids))):
             message = due.message
-            if message.status not in PENDING:
+            if not is_undecided(message):
                 answer.append(Dispatched(message, None))
                 continue
             decision = decide(due)

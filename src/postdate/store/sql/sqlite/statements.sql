@@ -97,7 +97,7 @@ WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending');
 -- Write decisions: items of (sid, status, sender, sender_sid, segments, error_code, due_at), at ?2.
 UPDATE messages SET status = d.value->>1, sender = d.value->>2, sender_sid = d.value->>3, num_segments = d.value->>4,
   error_code = d.value->>5, due_at = d.value->>6, updated_at = ?2
-FROM json_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled');
+FROM json_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
 
 -- name: keep_sticky
 -- Keep the sender each recipient had: items of (service, recipient, sender, bucket).

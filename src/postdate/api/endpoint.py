@@ -1,0 +1,170 @@
+"""Between the web server and the handlers: reads a request, signs in, calls the handler, answers in Twilio's shape.
+
+A handler is `async (Request) -> Answer` and raises `Rejected`; it sees no framework. One `Endpoint` stands for one path
+and holds a handler for each method. Bodies and parameters are bounded before they are read.
+"""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from postdate.api.parts import Parts
+from postdate.api.twilio import Form, error_json, read_form
+from postdate.core.errors import Rejected
+from postdate.core.resources import Account
+from postdate.store.contract import StoreError
+
+_encode = msgspec.json.Encoder().encode
+_JSON = (b"content-type", b"application/json; charset=utf-8")
+_CHALLENGE = (b"www-authenticate", b'Basic realm="Twilio API"')
+_log = structlog.get_logger("postdate.api")
+
+
+@dataclass(slots=True)
+class Request:
+    """What a handler sees. `actor` signed in; `account` is the one acted on: the actor's own or a subaccount."""
+
+    parts: Parts
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    query: Form
+    form: Form
+    body: bytes
+    dotted: bool  # the path ended in .json
+    actor: Account
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns: a JSON value, or bytes with their type, or nothing."""
+
+    status: int
+    json: Any = None
+    body: bytes | None = None
+    content_type: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class Endpoint:
+    """One path of the API, as an ASGI application."""
+
+    def __init__(self, parts: Parts, handlers: Mapping[str, Handler], public: bool = False) -> None:
+        self._parts = parts
+        self._handlers = handlers
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            answer = await self._answer(scope, receive)
+        except Rejected as error:
+            answer = rejected(error)
+        except StoreError as error:
+            answer = rejected(Rejected(20503, str(error)))
+        await send_answer(send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        headers = dict(scope["headers"])
+        method = scope["method"]
+        handler = self._handlers.get("GET" if method == "HEAD" else method)
+        params = scope.get("path_params", {})
+        nobody = self._parts.nobody
+        actor, account = (nobody, nobody) if self._public else self._sign_in(headers, params.get("account_sid"))
+        if handler is None:
+            raise Rejected(20004, f"{method} is not allowed here; allowed: {', '.join(sorted(self._handlers))}.")
+        settings = self._parts.settings
+        body = await read_body(receive, headers, settings.max_body_bytes)
+        is_json = headers.get(b"content-type", b"").startswith(b"application/json")
+        return await handler(
+            Request(
+                parts=self._parts,
+                method=method,
+                path=scope["path"],
+                params=params,
+                headers=headers,
+                query=read_form(scope["query_string"], settings.max_parameters),
+                form=Form({}) if is_json else read_form(body, settings.max_parameters),
+                body=body,
+                dotted=scope.get("postdate.dotted", False),
+                actor=actor,
+                account=account,
+            )
+        )
+
+    def _sign_in(self, headers: Mapping[bytes, bytes], account_sid: str | None) -> tuple[Account, Account]:
+        directory = self._parts.directory
+        user, secret = credentials(headers.get(b"authorization", b""))
+        actor = directory.sign_in(user, secret)
+        if actor is None:
+            raise Rejected(20003)
+        account = actor if account_sid is None else directory.may_act_on(actor, account_sid)
+        if account is None:
+            raise Rejected(20003, "These credentials are not those of the account in the URL or of its parent.")
+        if not directory.is_active(actor) or not (directory.is_active(account) or account is not actor):
+            raise Rejected(20005)
+        return actor, account
+
+
+def credentials(header: bytes) -> tuple[str, str]:
+    """Return user and secret of a Basic header; empty ones where there are none."""
+    scheme, _, encoded = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        return "", ""
+    try:
+        user, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, secret
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], most: int) -> bytes:
+    """Return the body; raise Rejected (20413) where it is longer than `most` bytes."""
+    too_large = Rejected(20413, f"A request body has at most {most} bytes.")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > most:
+        raise too_large
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise too_large
+    return body
+
+
+def rejected(error: Rejected) -> Answer:
+    """Return the answer to a request that cannot be carried out."""
+    if error.http_status >= 500:
+        _log.warning("request failed", code=error.code, detail=error.detail)
+    extra = (_CHALLENGE,) if error.http_status == 401 else ()
+    return Answer(error.http_status, error_json(error), headers=extra)
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Write an answer to the web server."""
+    headers = list(answer.headers)
+    body = answer.body
+    if body is not None:
+        headers.append((b"content-type", answer.content_type.encode()))
+    elif answer.status == 204:
+        body = b""
+    else:
+        body = _encode(answer.json)
+        headers.append(_JSON)
+    if answer.status != 204:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

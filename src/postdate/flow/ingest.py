@@ -1,0 +1,146 @@
+"""The first step: a command becomes a message on disk.
+
+The 201 is answered when `accept` returns, and `accept` returns when the message is on disk. Requests that arrive while
+the disk is busy share the next transaction. Cancel and reschedule live here too: they are what a customer asks of a
+message before it is due.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from postdate.clock import Clock
+from postdate.core.commands import Context, SendMessage, check_window, to_message, validity_of
+from postdate.core.errors import Rejected
+from postdate.core.instant import Instant, ScheduleWindow
+from postdate.core.message import Message, Status
+from postdate.core.resources import Account, Application, Sender, Service
+from postdate.core.sid import CHANCE_BYTES
+from postdate.flow.directory import Directory
+from postdate.flow.group_commit import GroupCommit
+from postdate.store.contract import AddResult, Added, Cursor, New, NotAdded, Repeated, Reschedule, Store, StoreError
+
+MOST_IN_A_COMMIT = 512
+
+
+class IngestRules:
+    """The node's settings that accepting depends on."""
+
+    __slots__ = ("scheduled_cap", "send_at_once_without_service", "window")
+
+    def __init__(self, window: ScheduleWindow, scheduled_cap: int, send_at_once_without_service: bool) -> None:
+        self.window = window
+        self.scheduled_cap = scheduled_cap
+        self.send_at_once_without_service = send_at_once_without_service
+
+
+class Ingest:
+    """Accepts commands. `notice` is told of every timer that came to be, once it is on disk."""
+
+    def __init__(self, store: Store, directory: Directory, clock: Clock, rules: IngestRules) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._rules = rules
+        self._adds: GroupCommit[New, AddResult] = GroupCommit(self._add, MOST_IN_A_COMMIT)
+        self.notice: Callable[[Cursor], None] = lambda timer: None
+        self.wake_callbacks: Callable[[], None] = lambda: None
+        self.has_room: Callable[[Sender, int], bool] = lambda sender, segments: True
+        self.refusing: str | None = None  # why nothing new is accepted at present; set by housekeeping
+
+    @property
+    def idle(self) -> bool:
+        """Say whether nothing is being added."""
+        return self._adds.idle
+
+    async def accept(self, account: Account, command: SendMessage) -> Message:
+        """Return the message once it is on disk; raise Rejected where it cannot be."""
+        if self.refusing is not None:
+            raise Rejected(20503, self.refusing)
+        message = to_message(command, self._context(account, command), self._clock.now(), _chance())
+        sender = self._directory.find(Sender, message.sender_sid)
+        if message.service_sid is None and sender is not None and not self.has_room(sender, message.num_segments):
+            raise Rejected(21611)
+        new = New(message, self._rules.scheduled_cap, command.idempotency_key, _fingerprint(command))
+        try:
+            result = await self._adds.add(new)
+        except StoreError as error:
+            raise Rejected(20503, str(error)) from error
+        match result:
+            case Added():
+                self.notice(Cursor(message.due_at, message.sid))
+                return message
+            case Repeated(sid, same_request):
+                return await self._first_answer(account, sid, same_request)
+            case NotAdded(code):
+                raise Rejected(code)
+
+    async def _first_answer(self, account: Account, sid: str, same_request: bool) -> Message:
+        if not same_request:
+            raise Rejected(20409, "This Idempotency-Key came before with another request: use a new key.")
+        first = await self._store.message(account.sid, sid)
+        if first is None:
+            raise Rejected(20404, f"The message {sid} made with this Idempotency-Key was deleted since.")
+        return first
+
+    async def _add(self, new: Sequence[New]) -> Sequence[AddResult]:
+        return await self._store.add(new, self._clock.now())
+
+    def _context(self, account: Account, command: SendMessage) -> Context:
+        service = self._directory.find(Service, command.service_sid)
+        if service is not None and service.account_sid != account.sid:
+            service = None
+        application = self._directory.find(Application, command.options.application_sid)
+        if application is not None and application.account_sid != account.sid:
+            application = None
+        sender = self._directory.sender_at(account.sid, command.sender) if command.sender is not None else None
+        return Context(
+            account.sid, service, sender, application, self.window_of(service), self._rules.send_at_once_without_service
+        )
+
+    def window_of(self, service: Service | None) -> ScheduleWindow:
+        """Return the schedule window of a service, or the node's."""
+        if service is not None and service.schedule_window:
+            return ScheduleWindow.parse(service.schedule_window)
+        return self._rules.window
+
+    async def cancel(self, account: Account, sid: str) -> Message:
+        """Return the canceled message; raise Rejected 30409 where it can no longer be, 20404 where there is none."""
+        at = self._clock.now()
+        (message,) = await self._store.cancel(account.sid, [sid], at)
+        if message is None:
+            raise Rejected(20404, f"The message {sid} was not found.")
+        if message.status is not Status.CANCELED:
+            raise Rejected(30409, f"The message cannot be canceled: it is {message.status}, not scheduled.")
+        self.wake_callbacks()
+        return message
+
+    async def reschedule(self, account: Account, sid: str, send_at: Instant) -> Message:
+        """Return the moved message; raise Rejected where it is no longer scheduled or the time is not allowed."""
+        before = await self._store.message(account.sid, sid)
+        if before is None:
+            raise Rejected(20404, f"The message {sid} was not found.")
+        at = self._clock.now()
+        check_window(send_at, self.window_of(self._directory.find(Service, before.service_sid)), at)
+        change = Reschedule(send_at, Instant(send_at + validity_of(before)))
+        after = await self._store.reschedule(account.sid, sid, change, at)
+        if after is None or after.status is not Status.SCHEDULED:
+            raise Rejected(20409, "The message cannot be rescheduled: it is no longer scheduled.")
+        self.notice(Cursor(after.due_at, after.sid))
+        return after
+
+    async def drain(self) -> None:
+        """Return when everything accepted so far is on disk."""
+        await self._adds.settled()
+
+
+def _chance() -> bytes:
+    return secrets.token_bytes(CHANCE_BYTES)
+
+
+def _fingerprint(command: SendMessage) -> str:
+    if command.idempotency_key is None:
+        return ""
+    return hashlib.sha256(msgspec.json.encode(command)).hexdigest()

@@ -1,0 +1,100 @@
+"""What carriers tell us: receipts move statuses, inbound messages are kept, and a STOP is obeyed.
+
+`take` returns when the event is on disk, so that it is acknowledged to the carrier only then.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from postdate.clock import Clock
+from postdate.connectors.contract import CarrierEvent, Inbound, Receipt
+from postdate.core.address import bucket_of
+from postdate.core.commands import segments_of
+from postdate.core.instant import Instant
+from postdate.core.keywords import Keyword, keyword
+from postdate.core.message import Direction, Message, Options, Status
+from postdate.core.resources import Sender
+from postdate.core.sid import CHANCE_BYTES, new_sid
+from postdate.flow.directory import Directory
+from postdate.flow.group_commit import GroupCommit
+from postdate.store.contract import OptOutChange, ReceiptNews, Store
+
+MOST_IN_A_COMMIT = 1_024
+
+
+class Receipts:
+    """Takes carrier events of all connections."""
+
+    def __init__(self, store: Store, directory: Directory, clock: Clock, wake_callbacks: Callable[[], None]) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._wake_callbacks = wake_callbacks
+        self._news: GroupCommit[ReceiptNews, None] = GroupCommit(self._apply, MOST_IN_A_COMMIT)
+
+    @property
+    def idle(self) -> bool:
+        """Say whether nothing is being applied."""
+        return self._news.idle
+
+    async def take(self, connection: str, event: CarrierEvent) -> None:
+        """Return once the event is on disk."""
+        match event:
+            case Receipt(carrier_ref, moved, error_code, sid):
+                await self._news.add(ReceiptNews(connection, carrier_ref, moved, error_code, sid))
+            case Inbound():
+                await self._take_inbound(event)
+
+    async def settled(self) -> None:
+        """Return when nothing is being applied."""
+        await self._news.settled()
+
+    async def _apply(self, news: Sequence[ReceiptNews]) -> Sequence[None]:
+        await self._store.apply_receipts(news, self._clock.now())
+        self._wake_callbacks()
+        return [None] * len(news)
+
+    async def _take_inbound(self, event: Inbound) -> None:
+        sender = self._directory.owner_of(event.recipient)
+        if sender is None:
+            return  # to a number of nobody here
+        at = self._clock.now()
+        message = _inbound(event, sender, at)
+        changes: list[OptOutChange] = []
+        if (word := keyword(event.body)) in (Keyword.STOP, Keyword.START):
+            scope = sender.service_sid or sender.address
+            bucket = bucket_of(sender.account_sid, event.sender)
+            changes.append(OptOutChange(sender.account_sid, scope, event.sender, bucket, word is Keyword.STOP))
+        await self._store.add_inbound([message], changes, at)
+
+
+def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:
+    bucket = bucket_of(sender.account_sid, event.sender)
+    return Message(
+        sid=new_sid("MM" if event.attachments else "SM", at, bucket, secrets.token_bytes(CHANCE_BYTES)),
+        bucket=bucket,
+        account_sid=sender.account_sid,
+        service_sid=sender.service_sid,
+        direction=Direction.INBOUND,
+        status=Status.RECEIVED,
+        sender=event.sender,
+        sender_sid=sender.sid,
+        recipient=sender.address,
+        body=event.body,
+        media_urls=tuple(a.url for a in event.attachments),
+        num_segments=segments_of(event.body, bool(event.attachments), smart_encoded=False),
+        send_at=None,
+        due_at=at,
+        expires_at=at,
+        callback_url=None,
+        attempts=0,
+        claim=None,
+        doubt_at=None,
+        carrier_ref=None,
+        error_code=None,
+        created_at=at,
+        updated_at=at,
+        sent_at=at,
+        listed_at=at,
+        options=Options(),
+    )

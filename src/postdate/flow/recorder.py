@@ -1,0 +1,58 @@
+"""Puts outcomes on disk, many to a transaction, and never forgets one: where the store cannot, it tries again."""
+
+import asyncio
+from collections.abc import Callable
+
+from postdate.clock import Clock
+from postdate.core.instant import SECOND, Monotonic
+from postdate.flow.alarm import Alarm
+from postdate.store.contract import Result, Store, StoreError
+
+MOST_IN_A_COMMIT = 1_024
+_AFTER_TROUBLE = 1 * SECOND
+
+
+class Recorder:
+    """Collects results; `then` of each is called once it is on disk. Its own task runs only while there is work."""
+
+    def __init__(self, store: Store, clock: Clock, run: str, wake_callbacks: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._run = run
+        self._wake_callbacks = wake_callbacks
+        self._alarm = Alarm(clock)
+        self._waiting: list[tuple[Result, Callable[[], None] | None]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Say whether nothing waits to be recorded, or only for the store to recover."""
+        return self._task is None or self._alarm.idle
+
+    def put(self, result: Result, then: Callable[[], None] | None = None) -> None:
+        """Record a result soon."""
+        self._waiting.append((result, then))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._record())
+
+    async def settled(self) -> None:
+        """Return when everything put so far is on disk."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _record(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._waiting[:MOST_IN_A_COMMIT]
+                try:
+                    await self._store.record([result for result, _ in batch], self._run, self._clock.now())
+                except StoreError:
+                    await self._alarm.wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
+                    continue
+                del self._waiting[: len(batch)]
+                self._wake_callbacks()
+                for _, then in batch:
+                    if then is not None:
+                        then()
+        finally:
+            self._task = None

@@ -1,0 +1,244 @@
+"""The one place that knows everything: builds the parts of a node, starts them in order, stops them in reverse.
+
+No part finds another by itself; what a step needs of another it gets here, as a plain callable.
+"""
+
+import asyncio
+import base64
+import hashlib
+import os
+import random
+import secrets
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from postdate.clock import Clock, SystemClock, TestClock, breathe
+from postdate.connectors.contract import CarrierEvent, Connector
+from postdate.connectors.http import HttpConnection, HttpConnector
+from postdate.connectors.sandbox import Sandbox
+from postdate.core.instant import Instant
+from postdate.core.message import Message
+from postdate.core.outcome import DoubtPolicy
+from postdate.core.resources import Account, Sender, Service
+from postdate.flow.callbacks import Callbacks
+from postdate.flow.directory import Directory
+from postdate.flow.dispatch import Dispatcher, Ways, is_smart
+from postdate.flow.housekeeping import Housekeeping
+from postdate.flow.ingest import Ingest, IngestRules
+from postdate.flow.lanes import Connection, Lanes
+from postdate.flow.media import MediaFetcher
+from postdate.flow.outgoing import Outgoing
+from postdate.flow.receipts import Receipts
+from postdate.flow.recorder import Recorder
+from postdate.flow.scheduler import Scheduler
+from postdate.settings import Settings
+from postdate.store.sqlite import SqliteStore
+
+# A thread that waits for the interpreter waits this long at most: the writer's statements are few and large, and each
+# would otherwise be held up for 5 ms by a busy event loop (docs/decisions/0003).
+SWITCH_INTERVAL = 0.0001
+DRAIN_SECONDS = 10.0
+_QUIET_ROUNDS = 6
+
+
+class Node:
+    """One running process of Postdate. `async with Node(settings)`: inside, it accepts and sends."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or _clock(settings)
+        self.run_name = secrets.token_hex(8)
+        self._chance = random.Random(secrets.token_bytes(16)).random
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> "Node":
+        """Start; whatever was started is stopped again where a later part cannot start."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self.failed = asyncio.get_running_loop().create_future()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Stop accepting, let go what is claimed, record it, and close."""
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        self.store = SqliteStore(settings.data / "postdate.db")
+        await self.store.open()
+        self._stack.push_async_callback(self.store.close)
+        self.directory = Directory(self.store, _sealer(settings))
+        await self.directory.load()
+        self.outgoing = Outgoing(settings.allow_networks)
+        self._stack.push_async_callback(self.outgoing.close)
+        self.callbacks = Callbacks(self.store, self.directory, self.outgoing, self.clock, self._chance)
+        self._begin(self.callbacks.run, self.callbacks.stop)
+        self.recorder = Recorder(self.store, self.clock, self.run_name, self.callbacks.wake)
+        self._stack.push_async_callback(self.recorder.settled)
+        self.receipts = Receipts(self.store, self.directory, self.clock, self.callbacks.wake)
+        self._stack.push_async_callback(self.receipts.settled)
+        await self._start_sending()
+        await self._start_accepting()
+
+    async def _start_sending(self) -> None:
+        self.lanes = Lanes(self.store, self.clock, self.recorder, self.run_name)
+        await self._open_connections()
+        await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
+        self._stack.push_async_callback(self.lanes.stop)
+        ways = Ways(
+            to_lane=self.lanes.put,
+            has_room=self.lanes.has_room,
+            to_media=lambda message: self.media.fetch(message),
+            in_doubt=self.lanes.in_doubt,
+            no_sender=self.lanes.no_sender,
+            notice=lambda timer: self.scheduler.notice(timer),
+            wake_callbacks=self.callbacks.wake,
+        )
+        self.dispatcher = Dispatcher(self.store, self.directory, self.clock, ways, self.run_name)
+        self.media = MediaFetcher(self.store, self.outgoing, self.clock, self.dispatcher.take, self.callbacks.wake)
+        self._stack.push_async_callback(self.media.stop)
+        self.scheduler = Scheduler(self.store, self.clock, self.dispatcher.take)
+        self._begin(self.scheduler.run, self.scheduler.stop)
+
+    async def _start_accepting(self) -> None:
+        settings = self.settings
+        rules = IngestRules(settings.window, settings.scheduled_cap, settings.schedule_without_service == "send")
+        self.ingest = Ingest(self.store, self.directory, self.clock, rules)
+        self.ingest.notice = self.scheduler.notice
+        self.ingest.wake_callbacks = self.callbacks.wake
+        self.ingest.has_room = self.lanes.has_room
+        self._stack.push_async_callback(self.ingest.drain)
+        self.housekeeping = Housekeeping(self.store, self.clock, settings.data, settings.min_free_bytes)
+        self.housekeeping.refuse = lambda reason: setattr(self.ingest, "refusing", reason)
+        self._begin(self.housekeeping.run, self.housekeeping.stop)
+
+    async def _open_connections(self) -> None:
+        settings = self.settings
+        self.sandbox = Sandbox(self.clock, settings.sandbox_seed, _script(settings))
+        await self._open(Connection("sandbox", self.sandbox))
+        self.http: HttpConnector | None = None
+        if settings.carrier_url is not None:
+            token = settings.carrier_token.get_secret_value() if settings.carrier_token else None
+            self.http = HttpConnector(HttpConnection(name="http", url=settings.carrier_url, token=token), self.clock)
+            await self._open(Connection("http", self.http, DoubtPolicy(settings.carrier_doubt)))
+
+    async def _open(self, connection: Connection) -> None:
+        async def on_event(event: CarrierEvent) -> None:
+            await self.receipts.take(connection.name, event)
+
+        await connection.connector.open(on_event)
+        self._stack.push_async_callback(_close, connection.connector)
+        self.lanes.connections[connection.name] = connection
+
+    def _begin(self, run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> None:
+        """Run a part in a task of its own; stop it in its turn. A part that breaks ends the node: `failed` says why."""
+
+        async def guarded() -> None:
+            try:
+                await run()
+            except BaseException as error:
+                if self.failed is not None and not self.failed.done() and not isinstance(error, asyncio.CancelledError):
+                    self.failed.set_exception(error)
+                raise
+
+        task = asyncio.get_running_loop().create_task(guarded())
+
+        async def end() -> None:
+            stop()
+            await asyncio.wait([task])
+
+        self._tasks.append(task)
+        self._stack.push_async_callback(end)
+
+    # -- what steps ask of one another -----------------------------------------------------------------------------
+
+    def _find_sender(self, sid: str | None) -> Sender | None:
+        return self.directory.find(Sender, sid)
+
+    def _is_smart(self, message: Message) -> bool:
+        return is_smart(message, self.directory.find(Service, message.service_sid))
+
+    def _media_url(self, sid: str) -> str:
+        return f"{self.settings.base_url}/media/{sid}"
+
+    # -- the test clock ----------------------------------------------------------------------------------------------
+
+    @property
+    def quiet(self) -> bool:
+        """Say whether everything that could happen now has happened."""
+        return (
+            self.store.idle
+            and self.ingest.idle
+            and self.scheduler.idle
+            and self.lanes.idle
+            and self.recorder.idle
+            and self.media.idle
+            and self.receipts.idle
+            and self.callbacks.idle
+            and self.sandbox.idle
+            and (self.http is None or self.http.idle)
+        )
+
+    async def settle(self) -> None:
+        """Return when everything that could happen now has happened."""
+        rounds = 0
+        while rounds < _QUIET_ROUNDS:
+            rounds = rounds + 1 if self.quiet else 0
+            await breathe(0.0 if self.quiet else 0.0002)
+
+    async def advance_to(self, target: Instant) -> None:
+        """Move the test clock; ValueError where there is none or `target` is past."""
+        if not isinstance(self.clock, TestClock):
+            raise ValueError("this node runs on the real clock: start it with --test-clock")
+        await self.clock.advance_to(target, self.settle)
+
+    # -- the first account -------------------------------------------------------------------------------------------
+
+    def first_account(self) -> tuple[Account, str] | None:
+        """Return the account that was made at first start, and its token."""
+        for account in self.directory.every(Account):
+            if account.owner_sid == account.sid:
+                return account, self.directory.token_of(account.sid)
+        return None
+
+
+async def _close(connector: Connector) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await connector.drain()
+    except TimeoutError:
+        pass  # `close` says what is still open, truthfully
+    await connector.close()
+
+
+def _clock(settings: Settings) -> Clock:
+    system = SystemClock()
+    return TestClock(system.now()) if settings.test_clock else system
+
+
+def _sealer(settings: Settings) -> Fernet:
+    """Return the cipher for tokens at rest, from the setting or the key file that is made at first start."""
+    if settings.secret_key is not None:
+        digest = hashlib.sha256(settings.secret_key.get_secret_value().encode()).digest()
+        return Fernet(base64.urlsafe_b64encode(digest))
+    return Fernet(_key_file(settings.data / "secret.key"))
+
+
+def _key_file(path: Path) -> bytes:
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+    return path.read_bytes()

@@ -1,0 +1,794 @@
+"""The plain HTTP connector against servers on 127.0.0.1, of which most behave badly: one true outcome for each."""
+
+import asyncio
+import json
+import socket
+import ssl
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from postdate.clock import Clock, SystemClock, TestClock, breathe
+from postdate.connectors.contract import Attachment, CarrierEvent, Connector, Inbound, Receipt, Submission
+from postdate.connectors.http import HttpConnection, HttpConnector, Untrusted
+from postdate.connectors.providers.plain_http import BadEvent
+from postdate.core.address import Channel
+from postdate.core.instant import HOUR, MILLISECOND, MINUTE, SECOND, Instant, parse_instant
+from postdate.core.message import Event
+from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
+
+START = parse_instant("2030-01-01T12:00:00Z")
+TOKEN = "hush-hush-token"
+QUERY = "key=not-for-logs"
+SECRETS = (TOKEN, "not-for-logs")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+# --- servers ---------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """Run an HTTP server on a free port and give its URL."""
+    runner = web.ServerRunner(web.Server(handler))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/messages"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def peering(peer: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Run a server that speaks bytes on a free port and give its URL."""
+
+    async def until_done(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await peer(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client has gone
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(until_done, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/messages?{QUERY}"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@contextmanager
+def listening(backlog: int | None) -> Iterator[str]:
+    """Hold a port that nobody accepts on: with None it refuses, with 0 and its queue filled it says nothing."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        queue = [socket.socket() for _ in range(0 if backlog is None else backlog + 3)]
+        if backlog is not None:
+            held.listen(backlog)
+        for one in queue:
+            one.setblocking(False)
+            one.connect_ex(held.getsockname())
+        try:
+            yield f"http://127.0.0.1:{held.getsockname()[1]}/messages?{QUERY}"
+        finally:
+            for one in queue:
+                one.close()
+
+
+class Gate:
+    """A carrier that answers nobody before `release`, and knows how many are waiting."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+        self.waiting = 0
+        self.most = 0
+        self._came = asyncio.Condition()
+        self._released = asyncio.Event()
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        sid = json.loads(await request.read())["sid"]
+        async with self._came:
+            self.arrived.append(sid)
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            self._came.notify_all()
+        await self._released.wait()
+        self.waiting -= 1
+        return taking(sid)
+
+    async def until(self, count: int) -> None:
+        async with self._came:
+            await self._came.wait_for(lambda: len(self.arrived) >= count)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+def taking(sid: str) -> web.Response:
+    return web.json_response({"id": f"gw-{sid}"})
+
+
+async def take_all(request: web.BaseRequest) -> web.Response:
+    return taking(json.loads(await request.read())["sid"])
+
+
+# --- the connector's side --------------------------------------------------------------------------------------------
+
+
+def submission(number: int = 1, not_before: Instant = START) -> Submission:
+    return Submission(
+        f"SM{number:032x}",
+        1,
+        "+15550001111",
+        "+15550002222",
+        Channel.SMS,
+        f"Hello {number}",
+        1,
+        not_before,
+        Instant(START + 4 * HOUR),
+    )
+
+
+async def forget(_: CarrierEvent) -> None:
+    """Take an event and do nothing."""
+
+
+@asynccontextmanager
+async def connected(
+    url: str, clock: Clock | None = None, in_flight: int = 100, timeout: int = 20 * SECOND
+) -> AsyncIterator[HttpConnector]:
+    settings = HttpConnection("gateway", url, TOKEN, in_flight, timeout)
+    connector = HttpConnector(settings, clock or TestClock(START, frozen=True))
+    await connector.open(forget)
+    try:
+        yield connector
+    finally:
+        await connector.close()
+
+
+async def outcomes(connector: HttpConnector, batch: Sequence[Submission]) -> list[Outcome]:
+    """Submit and return the outcomes in the batch's order, having seen that each came once and tells no secret."""
+    seen = [pair async for pair in connector.submit(batch)]
+    assert Counter(one.sid for one, _ in seen) == Counter(one.sid for one in batch)
+    assert not any(secret in repr(outcome) for _, outcome in seen for secret in SECRETS)
+    by_sid = {one.sid: outcome for one, outcome in seen}
+    return [by_sid[one.sid] for one in batch]
+
+
+async def outcome_of(connector: HttpConnector, one: Submission | None = None) -> Outcome:
+    (outcome,) = await outcomes(connector, [one or submission()])
+    return outcome
+
+
+async def settled(connector: HttpConnector) -> None:
+    while not connector.idle:
+        await breathe()
+
+
+# --- what reaches the gateway ----------------------------------------------------------------------------------------
+
+
+def test_it_is_a_connector() -> None:
+    connector: Connector = HttpConnector(HttpConnection("gateway", "http://127.0.0.1/"), SystemClock())
+    assert connector is not None
+
+
+@pytest.mark.asyncio
+async def test_one_post_with_the_key_and_the_token_reaches_the_gateway() -> None:
+    requests = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        requests.append((request.method, request.raw_path, request.headers.copy(), await request.json()))
+        return taking("1")
+
+    one = submission(7)
+    with_media = Submission(
+        *(getattr(one, name) for name in one.__slots__[:-1]),
+        attachments=(Attachment("image/png", b"bytes", "https://node.example/media/x"),),
+    )
+    async with serving(handler) as url, connected(f"{url}?{QUERY}") as connector:
+        assert await outcome_of(connector, with_media) == Accepted("gw-1")
+    ((method, path, headers, body),) = requests
+    assert (method, path) == ("POST", f"/messages?{QUERY}")
+    assert headers["Idempotency-Key"] == body["sid"] == one.sid
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"].startswith("Postdate/")
+    assert body["media"] == ["https://node.example/media/x"]
+    assert body["expires_at"] == "2030-01-01T16:00:00Z"
+
+
+@pytest.mark.asyncio
+async def test_without_a_token_no_authorization_is_sent() -> None:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        assert "Authorization" not in request.headers
+        return taking("1")
+
+    async with serving(handler) as url:
+        connector = HttpConnector(HttpConnection("gateway", url), SystemClock())
+        await connector.open(forget)
+        assert await outcome_of(connector) == Accepted("gw-1")
+        await connector.close()
+
+
+@pytest.mark.asyncio
+async def test_half_a_character_is_refused_and_never_sent() -> None:
+    gate = Gate()
+    broken = Submission("SM1", 1, "a", "b", Channel.SMS, "half of \ud83d", 1, START, START)
+    async with serving(gate.answer) as url, connected(url) as connector:
+        assert isinstance(await outcome_of(connector, broken), Refused)
+    assert gate.arrived == []
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+ANSWERS: dict[str, tuple[int, dict[str, str], bytes, Outcome]] = {
+    "taken": (202, {}, b'{"id": "x-1"}', Accepted("x-1")),
+    "refused with a code": (400, {}, b'{"code": 30005}', Refused(30005, "the carrier answered 400")),
+    "refused with our own secret in the answer": (
+        403, {}, f'{{"detail": "no {TOKEN}"}}'.encode(), Refused(30008, "the carrier answered 403"),
+    ),
+    "busy for a while": (429, {"Retry-After": "7"}, b"", Busy(7 * SECOND, "the carrier answered 429")),
+    "busy until a date": (
+        503, {"Retry-After": "Tue, 01 Jan 2030 12:00:30 GMT"}, b"later", Busy(30 * SECOND, "the carrier answered 503"),
+    ),
+    "busy without end": (429, {"Retry-After": "never"}, b"", Busy(None, "the carrier answered 429")),
+}  # fmt: skip
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("status", "headers", "body", "expected"), ANSWERS.values(), ids=ANSWERS.keys())
+async def test_an_answer_becomes_an_outcome(
+    status: int, headers: dict[str, str], body: bytes, expected: Outcome
+) -> None:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        await request.read()
+        return web.Response(status=status, headers=headers, body=body)
+
+    async with serving(handler) as url, connected(url) as connector:
+        # Twice, the second time on the kept connection.
+        assert await outcomes(connector, [submission(1)]) == [expected]
+        assert await outcomes(connector, [submission(2)]) == [expected]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int) -> None:
+    paths = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        paths.append(request.path)
+        return web.Response(status=status, headers={"Location": "/elsewhere"}, body=b'{"id": "x"}')
+
+    async with serving(handler) as url, connected(url) as connector:
+        assert isinstance(await outcome_of(connector), InDoubt)
+    assert paths == ["/messages"]
+
+
+# --- peers that do not answer as they should -------------------------------------------------------------------------
+
+
+async def read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    (length,) = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
+    await reader.readexactly(length)
+
+
+async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readexactly(1)
+    writer.transport.pause_reading()
+    await asyncio.Event().wait()
+
+
+async def close_before_reading(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def reset_after_reading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_request(reader)
+    reset(writer)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    held = writer.get_extra_info("socket")
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def saying(answer: bytes, then_close: bool) -> Peer:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer)
+        if not then_close:
+            await reader.read()  # until the client has had enough
+
+    return peer
+
+
+def head(status: int, *lines: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status} Word", *lines, "", ""]).encode()
+
+
+NEVER = False
+BAD_PEERS: dict[str, tuple[Peer, type[Outcome]]] = {
+    "never answers": (saying(b"", NEVER), InDoubt),
+    "closes before it reads": (close_before_reading, InDoubt),
+    "resets after it has read": (reset_after_reading, InDoubt),
+    "closes after it has read": (saying(b"", True), InDoubt),
+    "half a head": (saying(b"HTTP/1.1 200 OK\r\nContent-Le", True), InDoubt),
+    "half a head and silence": (saying(b"HTTP/1.1 200 OK\r\nContent-Le", NEVER), InDoubt),
+    "half a body": (saying(head(200, "Content-Length: 12") + b'{"id"', True), InDoubt),
+    "half a body and silence": (saying(head(200, "Content-Length: 12") + b'{"id"', NEVER), InDoubt),
+    "an id and then silence": (saying(head(200, "Content-Length: 99") + b'{"id": "x"}', NEVER), InDoubt),
+    "half of its chunks": (saying(head(200, "Transfer-Encoding: chunked") + b'b\r\n{"id": "x"}\r\n', True), InDoubt),
+    "chunks of garbage": (saying(head(200, "Transfer-Encoding: chunked") + b"zz\r\n\r\n", NEVER), InDoubt),
+    "garbage": (saying(b"\x00\x01\x02 nothing\r\n\r\n", True), InDoubt),
+    "another protocol": (saying(b"220 mail.example ESMTP\r\n", NEVER), InDoubt),
+    "a head without end": (saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, NEVER), InDoubt),
+    "a body without end": (saying(head(200) + b'{"id": "x", "y": "' + b"y" * 100_000, NEVER), InDoubt),
+    "a compressed answer": (saying(head(200, "Content-Encoding: gzip", "Content-Length: 4") + b"\x1f\x8b\0\0", NEVER), InDoubt),
+    "only an interim answer": (saying(head(100), True), InDoubt),
+    "another protocol agreed to": (saying(head(101, "Upgrade: x", "Connection: upgrade"), NEVER), InDoubt),
+    "a server's fault, cut off": (saying(head(500, "Content-Length: 9") + b"x", True), InDoubt),
+    "a refusal, cut off": (saying(head(400, "Content-Length: 9") + b"{", True), Refused),
+    "a refusal and silence": (saying(head(400, "Content-Length: 9") + b"{", NEVER), Refused),
+    "busy, cut off": (saying(head(429, "Content-Length: 9", "Retry-After: 1") + b"{", True), Busy),
+    "busy and silence": (saying(head(503, "Content-Length: 9") + b"{", NEVER), Busy),
+}  # fmt: skip
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("peer", "expected"), BAD_PEERS.values(), ids=BAD_PEERS.keys())
+async def test_a_bad_peer_gives_one_true_outcome(
+    peer: Peer, expected: type[Outcome], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with peering(peer) as url, connected(url, timeout=100 * MILLISECOND) as connector:
+        batch = [submission(number) for number in range(3)]
+        assert [type(outcome) for outcome in await outcomes(connector, batch)] == [expected] * 3
+        await connector.drain()
+    assert not any(secret in caplog.text for secret in SECRETS)
+    assert "never retrieved" not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_peer_that_takes_no_more_bytes_leaves_it_in_doubt() -> None:
+    large = Submission("SM1", 1, "a", "b", Channel.SMS, "x" * 20_000_000, 1, START, START)
+    async with peering(never_read) as url, connected(url, timeout=100 * MILLISECOND) as connector:
+        assert isinstance(await outcome_of(connector, large), InDoubt)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("ending", ["close", "reset", "silence"])
+async def test_a_kept_connection_that_fails_leaves_it_in_doubt_and_nothing_is_repeated(ending: str) -> None:
+    requests = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        requests.append("first")
+        writer.write(head(200, "Content-Length: 11") + b'{"id": "x"}')
+        await read_request(reader)
+        requests.append("second")
+        if ending == "reset":
+            reset(writer)
+        elif ending == "silence":
+            await reader.read()
+
+    async with peering(peer) as url, connected(url, timeout=200 * MILLISECOND) as connector:
+        assert await outcome_of(connector, submission(1)) == Accepted("x")
+        assert isinstance(await outcome_of(connector, submission(2)), InDoubt)
+        assert requests == ["first", "second"]
+        assert await outcome_of(connector, submission(3)) == Accepted("x")
+
+
+# --- nothing has left ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backlog", [None, 0], ids=["refuses", "says nothing"])
+async def test_a_host_that_takes_no_connection_is_unreachable(backlog: int | None) -> None:
+    with listening(backlog) as url:
+        async with connected(url, timeout=100 * MILLISECOND) as connector:
+            batch = [submission(number) for number in range(3)]
+            assert {type(outcome) for outcome in await outcomes(connector, batch)} == {Unreachable}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("greeting", [b"", b"220 mail.example ESMTP\r\n"], ids=["silent", "talking"])
+async def test_a_peer_that_speaks_no_tls_is_unreachable(greeting: bytes) -> None:
+    heard = bytearray()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        while chunk := await reader.read(65_536):
+            heard.extend(chunk)
+
+    async with peering(peer) as url:
+        secure = url.replace("http:", "https:")
+        async with connected(secure, timeout=200 * MILLISECOND) as connector:
+            assert isinstance(await outcome_of(connector), Unreachable)
+    assert b"Hello 1" not in heard
+    assert b"POST" not in heard
+
+
+@pytest.mark.asyncio
+async def test_a_certificate_that_nobody_vouches_for_is_unreachable(tmp_path: Path) -> None:
+    heard = bytearray()
+
+    async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            heard.extend(chunk)
+
+    async with peering(peer, self_signed(tmp_path)) as url, connected(url) as connector:
+        outcome = await outcome_of(connector)
+    assert isinstance(outcome, Unreachable)
+    assert "certificate" in outcome.detail
+    assert heard == b""
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    first, last = (x509.datetime.datetime.fromisoformat(f"{year}-01-01") for year in (2000, 2100))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), first, last)
+    ).sign(key, hashes.SHA256())
+    pem = folder / "certificate.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
+
+
+@pytest.mark.asyncio
+async def test_before_open_and_after_close_everything_is_unreachable() -> None:
+    connector = HttpConnector(HttpConnection("gateway", "http://127.0.0.1/"), SystemClock())
+    batch = [submission(number) for number in range(3)]
+    assert {type(outcome) for outcome in await outcomes(connector, batch)} == {Unreachable}
+    await connector.open(forget)
+    await connector.close()
+    assert {type(outcome) for outcome in await outcomes(connector, batch)} == {Unreachable}
+    await connector.drain()
+    await connector.close()
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_no_more_are_in_flight_than_allowed_and_no_task_waits_for_its_turn() -> None:
+    gate = Gate()
+    async with serving(gate.answer) as url, connected(url, in_flight=4) as connector:
+        before = len(asyncio.all_tasks())
+        batches = [[submission(100 * lane + number) for number in range(100)] for lane in range(5)]
+        lanes = [asyncio.create_task(outcomes(connector, batch)) for batch in batches]
+        await gate.until(4)
+        # For each in flight one task here, one that writes and one in the server; one for each lane of this test.
+        assert len(asyncio.all_tasks()) - before <= 5 + 3 * 4
+        assert not connector.idle
+        gate.release()
+        results = await asyncio.gather(*lanes)
+        await settled(connector)
+    assert gate.most == 4
+    assert sorted(gate.arrived) == sorted(one.sid for batch in batches for one in batch)
+    expected = [[Accepted(f"gw-{one.sid}") for one in batch] for batch in batches]
+    assert results == expected
+
+
+@pytest.mark.asyncio
+async def test_an_outcome_is_yielded_as_soon_as_it_is_known() -> None:
+    second_was_seen = asyncio.Event()
+    first, second = submission(1), submission(2)
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        sid = (await request.json())["sid"]
+        if sid == first.sid:
+            await second_was_seen.wait()
+        return taking(sid)
+
+    order = []
+    async with serving(handler) as url, connected(url) as connector:
+        async for one, _ in connector.submit([first, second]):
+            order.append(one)
+            second_was_seen.set()
+    assert order == [second, first]
+
+
+@pytest.mark.asyncio
+async def test_one_that_waits_for_its_turn_gets_it_when_another_ends() -> None:
+    # One worker, and each submission comes in just when the one before has ended.
+    async with serving(take_all) as url, connected(url, in_flight=1) as connector:
+        for number in range(50):
+            assert isinstance(await outcome_of(connector, submission(number)), Accepted)
+
+
+@pytest.mark.asyncio
+async def test_an_empty_batch_has_no_outcomes() -> None:
+    async with connected("http://127.0.0.1:9/") as connector:
+        assert [pair async for pair in connector.submit([])] == []
+        await connector.drain()
+        assert connector.idle
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_asks_for_any_more_never_leaves() -> None:
+    gate = Gate()
+    async with serving(gate.answer) as url, connected(url, in_flight=1) as connector:
+        lane = asyncio.create_task(outcomes(connector, [submission(number) for number in range(10)]))
+        await gate.until(1)
+        lane.cancel()
+        await asyncio.wait([lane])
+        gate.release()
+        await connector.drain()
+        assert await outcome_of(connector, submission(99)) == Accepted(f"gw-{submission(99).sid}")
+    assert gate.arrived == [submission(0).sid, submission(99).sid]
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_nothing_leaves_before_its_time_and_it_leaves_then() -> None:
+    clock = TestClock(START, frozen=True)
+    gate = Gate()
+    gate.release()
+    later = [submission(number, Instant(START + number * MINUTE)) for number in (2, 1, 0)]
+    async with serving(gate.answer) as url, connected(url, clock) as connector:
+
+        async def settle() -> None:
+            await settled(connector)
+
+        lane = asyncio.create_task(outcomes(connector, later))
+        await gate.until(1)
+        await settle()
+        assert gate.arrived == [later[2].sid]
+        await clock.advance_to(Instant(START + MINUTE - 1), settle)
+        assert gate.arrived == [later[2].sid]
+        await clock.advance_to(Instant(START + MINUTE), settle)
+        assert gate.arrived == [later[2].sid, later[1].sid]
+        await clock.advance_to(Instant(START + HOUR), settle)
+        assert {type(outcome) for outcome in await lane} == {Accepted}
+    assert gate.arrived == [later[2].sid, later[1].sid, later[0].sid]
+
+
+@pytest.mark.asyncio
+async def test_by_the_machines_clock_nothing_is_early_either() -> None:
+    clock = SystemClock()
+    came: dict[str, Instant] = {}
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        at = clock.now()
+        sid = (await request.json())["sid"]
+        came[sid] = at
+        return taking(sid)
+
+    now = clock.now()
+    batch = [submission(number, Instant(now + number * 7 * MILLISECOND)) for number in range(10)]
+    async with serving(handler) as url, connected(url, clock) as connector:
+        assert {type(outcome) for outcome in await outcomes(connector, batch)} == {Accepted}
+    assert [one.sid for one in batch if came[one.sid] < one.not_before] == []
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_drain_returns_when_the_last_outcome_is_known_and_not_before() -> None:
+    gate = Gate()
+    async with serving(gate.answer) as url, connected(url, in_flight=2) as connector:
+        lane = asyncio.create_task(outcomes(connector, [submission(number) for number in range(5)]))
+        await gate.until(2)
+        draining = asyncio.create_task(connector.drain())
+        await breathe()
+        assert not draining.done()
+        gate.release()
+        await draining
+        assert len(gate.arrived) == 5
+        assert gate.waiting == 0
+        await lane
+
+
+@pytest.mark.asyncio
+async def test_close_leaves_in_doubt_what_was_written_and_the_rest_unsent() -> None:
+    gate = Gate()
+    early = submission(3, Instant(START + HOUR))
+    batch = [early, submission(0), submission(1), submission(2)]
+    async with serving(gate.answer) as url, connected(url, in_flight=2) as connector:
+        lane = asyncio.create_task(outcomes(connector, batch))
+        await gate.until(2)
+        await connector.close()
+        assert [type(outcome) for outcome in await lane] == [Unreachable, InDoubt, InDoubt, Unreachable]
+        await connector.drain()
+        assert connector.idle
+    assert sorted(gate.arrived) == [submission(0).sid, submission(1).sid]
+
+
+@pytest.mark.asyncio
+async def test_close_while_connecting_leaves_nothing_in_doubt() -> None:
+    with listening(0) as url:
+        async with connected(url) as connector:
+            lane = asyncio.create_task(outcomes(connector, [submission(number) for number in range(3)]))
+            while connector.idle:
+                await breathe()
+            await breathe()
+            await connector.close()
+            assert {type(outcome) for outcome in await lane} == {Unreachable}
+
+
+# --- what a carrier tells us -----------------------------------------------------------------------------------------
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Log:
+    """Where events go; each is there once `release` lets it."""
+
+    def __init__(self, released: bool = True) -> None:
+        self.events: list[CarrierEvent] = []
+        self.begun = asyncio.Event()
+        self._released = asyncio.Event()
+        if released:
+            self._released.set()
+
+    async def note(self, event: CarrierEvent) -> None:
+        self.begun.set()
+        await self._released.wait()
+        if event == Receipt("full", Event.READ):
+            raise OSError("the disk is full")
+        self.events.append(event)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@asynccontextmanager
+async def told(log: Log, token: str | None = TOKEN) -> AsyncIterator[HttpConnector]:
+    connector = HttpConnector(HttpConnection("gateway", "http://127.0.0.1/", token), SystemClock())
+    await connector.open(log.note)
+    try:
+        yield connector
+    finally:
+        await connector.close()
+
+
+@pytest.mark.asyncio
+async def test_what_a_carrier_tells_is_passed_on() -> None:
+    log = Log()
+    events = [
+        {"from": "+1555", "to": "12345", "body": "STOP"},
+        {"id": "gw-1", "sid": "SM1", "status": "delivered"},
+        {"from": "+1555", "to": "12345", "body": "START"},
+    ]
+    async with told(log) as connector:
+        await connector.take(json.dumps(events).encode(), BEARER)
+    assert Receipt("gw-1", Event.DELIVER, None, "SM1") in log.events
+    assert [event.body for event in log.events if isinstance(event, Inbound)] == ["STOP", "START"]
+    assert len(log.events) == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "event", ['{"id": "gw-1", "status": "read"}', '{"from": "a", "to": "b", "body": "c"}'], ids=["receipt", "inbound"]
+)
+async def test_it_is_acknowledged_only_when_it_is_kept(event: str) -> None:
+    log = Log(released=False)
+    async with told(log) as connector:
+        taking_it = asyncio.create_task(connector.take(event.encode(), BEARER))
+        await log.begun.wait()
+        await breathe()
+        assert not taking_it.done()
+        log.release()
+        await taking_it
+    assert len(log.events) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_failure_to_keep_one_is_told_when_all_others_have_ended() -> None:
+    log = Log()
+    events = b'[{"id": "full", "status": "read"}, {"id": "gw-2", "status": "read"}]'
+    async with told(log) as connector:
+        with pytest.raises(OSError, match="disk is full"):
+            await connector.take(events, BEARER)
+    assert log.events == [Receipt("gw-2", Event.READ)]
+
+
+@pytest.mark.asyncio
+async def test_one_bad_event_stops_all_of_them() -> None:
+    log = Log()
+    async with told(log) as connector:
+        with pytest.raises(BadEvent):
+            await connector.take(b'[{"id": "gw-1", "status": "read"}, {"id": "gw-2"}]', BEARER)
+    assert log.events == []
+
+
+UNTRUSTED = {
+    "none": {},
+    "empty": {"Authorization": ""},
+    "another": {"Authorization": "Bearer other"},
+    "the bare token": {"Authorization": TOKEN},
+    "not ASCII": {"Authorization": f"Bearer {TOKEN}é"},
+    "another header": {"X-Authorization": f"Bearer {TOKEN}"},
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("headers", UNTRUSTED.values(), ids=UNTRUSTED.keys())
+async def test_without_the_token_nothing_is_taken(headers: dict[str, str]) -> None:
+    log = Log()
+    async with told(log) as connector:
+        with pytest.raises(Untrusted) as refusal:
+            await connector.take(b'{"id": "gw-1", "status": "read"}', headers)
+    assert log.events == []
+    assert TOKEN not in str(refusal.value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("token", "headers"),
+    [(TOKEN, BEARER), (TOKEN, {"authorization": f"Bearer {TOKEN}"}), (None, {})],
+    ids=["as sent", "in small letters", "no token in the settings"],
+)
+async def test_with_the_token_it_is(token: str | None, headers: dict[str, str]) -> None:
+    log = Log()
+    async with told(log, token) as connector:
+        await connector.take(b'{"id": "gw-1", "status": "read"}', headers)
+    assert log.events == [Receipt("gw-1", Event.READ)]
+
+
+@pytest.mark.asyncio
+async def test_a_closed_connection_takes_nothing() -> None:
+    log = Log()
+    async with told(log) as connector:
+        await connector.close()
+        with pytest.raises(RuntimeError, match="not open"):
+            await connector.take(b"[]", BEARER)
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+URL = "https://gateway.example/messages"
+WRONG: dict[str, tuple[str, str | None, int, int]] = {
+    "no URL": ("", None, 1, 1),
+    "no host": ("http:///messages", None, 1, 1),
+    "another scheme": ("ftp://gateway.example/", None, 1, 1),
+    "no port": ("http://gateway.example:x/", None, 1, 1),
+    "user info": (f"https://user:{TOKEN}@gateway.example/", None, 1, 1),
+    "a fragment": (f"{URL}#{TOKEN}", None, 1, 1),
+    "an empty token": (URL, "", 1, 1),
+    "a line break in the token": (URL, f"{TOKEN}\r\nX: y", 1, 1),
+    "a blank in the token": (URL, f"Bearer {TOKEN}", 1, 1),
+    "nothing in flight": (URL, None, 0, 1),
+    "no time": (URL, None, 1, 0),
+}
+
+
+@pytest.mark.parametrize(("url", "token", "in_flight", "timeout"), WRONG.values(), ids=WRONG.keys())
+def test_settings_that_cannot_work_are_refused(url: str, token: str | None, in_flight: int, timeout: int) -> None:
+    with pytest.raises(ValueError, match="gateway-7") as refusal:
+        HttpConnection("gateway-7", url, token, in_flight, timeout)
+    assert TOKEN not in str(refusal.value)
+
+
+@pytest.mark.asyncio
+async def test_no_repr_tells_a_secret() -> None:
+    settings = HttpConnection("gateway", f"{URL}?{QUERY}", TOKEN)
+    connector = HttpConnector(settings, SystemClock())
+    await connector.open(forget)
+    shown = repr(settings) + str(settings) + repr(connector)
+    await connector.close()
+    assert "gateway" in shown
+    assert not any(secret in shown for secret in SECRETS)
