@@ -16,7 +16,7 @@ from postdate.core.instant import SECOND, Instant, Monotonic
 
 
 class Timer(Protocol):
-    """Something that will happen unless it is cancelled."""
+    """Something that will happen unless it is called off."""
 
     def cancel(self) -> None:
         """Make it not happen."""
@@ -58,14 +58,14 @@ class SystemClock:
 
 
 class _Entry:
-    __slots__ = ("callback", "cancelled")
+    __slots__ = ("callback", "called_off")
 
     def __init__(self, callback: Callable[[], None]) -> None:
         self.callback = callback
-        self.cancelled = False
+        self.called_off = False
 
     def cancel(self) -> None:
-        self.cancelled = True
+        self.called_off = True
 
 
 class TestClock:
@@ -144,7 +144,7 @@ class TestClock:
         self._fire()
 
     def _next(self) -> Monotonic | None:
-        while self._entries and self._entries[0][2].cancelled:
+        while self._entries and self._entries[0][2].called_off:
             heapq.heappop(self._entries)
         return self._entries[0][0] if self._entries else None
 

@@ -14,16 +14,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 from cryptography.fernet import Fernet
 
+from postdate.api.app import App
+from postdate.api.parts import Parts, TakeEvents
+from postdate.api.server import WebServer
 from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.connectors.contract import CarrierEvent, Connector
 from postdate.connectors.http import HttpConnection, HttpConnector
 from postdate.connectors.sandbox import Sandbox
+from postdate.connectors.sandbox_script import Script
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.outcome import DoubtPolicy
-from postdate.core.resources import Account, Sender, Service
+from postdate.core.resources import Account, AccountStatus, Sender, Service
 from postdate.flow.callbacks import Callbacks
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import Dispatcher, Ways, is_smart
@@ -56,6 +61,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] | None = None
+        self.port = settings.port
 
     async def __aenter__(self) -> "Node":
         """Start; whatever was started is stopped again where a later part cannot start."""
@@ -121,6 +127,32 @@ class Node:
         self.housekeeping = Housekeeping(self.store, self.clock, settings.data, settings.min_free_bytes)
         self.housekeeping.refuse = lambda reason: setattr(self.ingest, "refusing", reason)
         self._begin(self.housekeeping.run, self.housekeeping.stop)
+        await self._make_first_account()
+
+    async def listen(self) -> int:
+        """Answer HTTP; return the port."""
+        settings = self.settings
+        web = WebServer(App(self.parts()), settings.host, settings.port, settings.max_header_bytes)
+        self.port = web.port
+        self._stack.push_async_callback(web.stop)
+        await web.start()
+        return web.port
+
+    def parts(self) -> Parts:
+        """Return what the API is given."""
+        events: dict[str, TakeEvents] = {} if self.http is None else {"http": self.http.take}
+        return Parts(
+            settings=self.settings,
+            clock=self.clock,
+            store=self.store,
+            directory=self.directory,
+            ingest=self.ingest,
+            sandbox=self.sandbox,
+            nobody=_nobody(),
+            base_url=self._base_url,
+            advance_to=self.advance_to,
+            carrier_events=events,
+        )
 
     async def _open_connections(self) -> None:
         settings = self.settings
@@ -169,7 +201,11 @@ class Node:
         return is_smart(message, self.directory.find(Service, message.service_sid))
 
     def _media_url(self, sid: str) -> str:
-        return f"{self.settings.base_url}/media/{sid}"
+        return f"{self._base_url()}/media/{sid}"
+
+    def _base_url(self) -> str:
+        settings = self.settings
+        return settings.public_url.rstrip("/") if settings.public_url else f"http://{settings.host}:{self.port}"
 
     # -- the test clock ----------------------------------------------------------------------------------------------
 
@@ -204,12 +240,40 @@ class Node:
 
     # -- the first account -------------------------------------------------------------------------------------------
 
-    def first_account(self) -> tuple[Account, str] | None:
+    def first_account(self) -> tuple[Account, str]:
         """Return the account that was made at first start, and its token."""
-        for account in self.directory.every(Account):
-            if account.owner_sid == account.sid:
-                return account, self.directory.token_of(account.sid)
-        return None
+        account = next(a for a in self.directory.every(Account) if a.owner_sid == a.sid)
+        return account, self.directory.token_of(account.sid)
+
+    async def _make_first_account(self) -> None:
+        """Make the first account, or take on the token that the settings give for it."""
+        settings = self.settings
+        given = settings.auth_token.get_secret_value() if settings.auth_token else None
+        known = [a for a in self.directory.every(Account) if a.owner_sid == a.sid]
+        if any(a.sid == settings.account_sid for a in known) or (known and settings.account_sid is None):
+            account = next(a for a in known if settings.account_sid in (None, a.sid))
+            if given is not None and self.directory.token_of(account.sid) != given:
+                await self.directory.put(msgspec.structs.replace(account, sealed_token=self.directory.seal(given)))
+            return
+        at = self.clock.now()
+        sid = settings.account_sid or f"AC{secrets.token_hex(16)}"
+        token = self.directory.seal(given or secrets.token_hex(16))
+        await self.directory.put(
+            Account(sid=sid, owner_sid=sid, friendly_name="Postdate", sealed_token=token, created_at=at, updated_at=at)
+        )
+
+
+def _nobody() -> Account:
+    return Account(
+        sid="", owner_sid="", friendly_name="", status=AccountStatus.CLOSED, sealed_token="", created_at=Instant(0),
+        updated_at=Instant(0),
+    )  # fmt: skip
+
+
+def _script(settings: Settings) -> Script:
+    if settings.sandbox_script is None:
+        return Script()
+    return Script.parse(msgspec.json.decode(settings.sandbox_script.read_bytes()))
 
 
 async def _close(connector: Connector) -> None:

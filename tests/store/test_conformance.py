@@ -14,7 +14,7 @@ import pytest
 from postdate.core.decision import Hold
 from postdate.core.instant import HOUR, Instant
 from postdate.core.message import FINAL, TRANSITIONS, Event, Message, Status
-from postdate.store.contract import Cursor, Doubted, Reschedule, Returned, Store
+from postdate.store.contract import Cursor, Doubted, NotAdded, Reschedule, Returned, Store
 from tests.store.building import (
     ACCOUNT,
     EVENTS,
@@ -138,9 +138,8 @@ async def test_another_accounts_message_is_neither_seen_nor_touched(store: Store
     assert others is None
     assert await store.message(OTHER_ACCOUNT, sid_of(2)) == a_message(2, account_sid=OTHER_ACCOUNT)
     assert await timers(store) == [Cursor(SEND_AT, sid_of(2))]
-    # Its count is the other account's too.
-    assert await store.add([new(a_message(3, account_sid=OTHER_ACCOUNT), cap=1)], AT) != []
-    assert await store.message(OTHER_ACCOUNT, sid_of(3)) is None
+    # It still counts: the cap of one is used up.
+    assert await store.add([new(a_message(3, account_sid=OTHER_ACCOUNT), cap=1)], AT) == [NotAdded(35125)]
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.SCHEDULED, Status.CANCELED)])

@@ -143,10 +143,10 @@ def watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def serving(carrier: Carrier, port: int) -> AsyncIterator[int]:
     """Serve on 127.0.0.1 and give the port."""
-    runner = web.ServerRunner(web.Server(carrier.answer))
+    runner = web.ServerRunner(web.Server(carrier.answer), shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.5).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

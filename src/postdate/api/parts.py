@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from postdate.clock import Clock
+from postdate.connectors.sandbox import Sandbox
 from postdate.core.instant import Instant
 from postdate.core.resources import Account
 from postdate.flow.directory import Directory
@@ -23,6 +24,7 @@ class Parts:
     store: Store
     directory: Directory
     ingest: Ingest
+    sandbox: Sandbox
     nobody: Account
     base_url: Callable[[], str]
     advance_to: Callable[[Instant], Awaitable[None]]

@@ -161,9 +161,10 @@ class HttpConnector:
         """Hand over a batch; yield an outcome for each. What was not begun when nobody asks any more never leaves."""
         answers: asyncio.Queue[tuple[Submission, Outcome]] = asyncio.Queue()
         errands = [_Errand(submission, answers) for submission in batch]
-        self._unsettled += len(errands)
-        self._all_settled.clear()
-        self._put_in_line(errands)
+        if errands:
+            self._unsettled += len(errands)
+            self._all_settled.clear()
+            self._put_in_line(errands)
         try:
             for _ in errands:
                 yield await answers.get()

@@ -6,7 +6,15 @@
 
 from dataclasses import dataclass
 
-from postdate.core.address import Channel, InvalidAddress, SenderAddress, SenderKind, bucket_of, country_code, parse_sender
+from postdate.core.address import (
+    Channel,
+    InvalidAddress,
+    SenderAddress,
+    SenderKind,
+    bucket_of,
+    country_code,
+    parse_sender,
+)
 from postdate.core.errors import Rejected
 from postdate.core.instant import SECOND, Instant, ScheduleWindow, format_iso
 from postdate.core.message import Direction, Message, Options, Status
@@ -102,7 +110,9 @@ def _sender(command: SendMessage, context: Context, service: Service | None) -> 
         return None
     sender = context.sender
     if sender is None:
-        raise Rejected(21606, f"The 'From' address {command.sender} is not a sender of this account: register it first.")
+        raise Rejected(
+            21606, f"The 'From' address {command.sender} is not a sender of this account: register it first."
+        )
     if service is not None and sender.service_sid != service.sid:
         raise Rejected(21606, f"The 'From' address {command.sender} is not in the sender pool of {service.sid}.")
     has_media = bool(command.media_urls) or command.options.send_as_mms

@@ -95,6 +95,4 @@ def _choose(message: Message, facts: Facts, pool: Sequence[Sender], has_media: b
 
 def is_mms(message: Message) -> bool:
     """Say whether it goes as MMS: with media or asked to, on the SMS channel."""
-    return channel_of(message.recipient) is Channel.SMS and (
-        bool(message.media_urls) or message.options.send_as_mms
-    )
+    return channel_of(message.recipient) is Channel.SMS and (bool(message.media_urls) or message.options.send_as_mms)

@@ -28,7 +28,9 @@ MEANINGS = MappingProxyType(
         20413: Meaning(413, "The request is too large."),
         20422: Meaning(422, "The request body could not be understood."),
         20429: Meaning(429, "Too many requests at once: try again shortly."),
-        20500: Meaning(500, "The server failed to handle the request. Nothing was changed unless the resource shows it."),
+        20500: Meaning(
+            500, "The server failed to handle the request. Nothing was changed unless the resource shows it."
+        ),
         20503: Meaning(503, "The node cannot take this now: try again shortly."),
         11243: Meaning(400, "The retry settings in the URL fragment are not valid."),
         11200: Meaning(0, "The media could not be fetched at the time of sending: check that its URL answers."),
@@ -43,7 +45,9 @@ MEANINGS = MappingProxyType(
         21606: Meaning(400, "The 'From' address is not a sender of this account that can send this message."),
         21609: Meaning(400, "The StatusCallback is not a URL that can be called."),
         21610: Meaning(400, "The recipient has opted out of messages from this sender."),
-        21611: Meaning(400, "The queue of this 'From' is full: send more slowly or add senders to a messaging service."),
+        21611: Meaning(
+            400, "The queue of this 'From' is full: send more slowly or add senders to a messaging service."
+        ),
         21617: Meaning(400, "The body is longer than 1600 characters."),
         21620: Meaning(400, "A MediaUrl is not a URL that can be fetched."),
         21621: Meaning(400, "The 'From' address cannot send media."),
@@ -56,7 +60,9 @@ MEANINGS = MappingProxyType(
         21703: Meaning(0, "No sender of the messaging service can reach this recipient: add one that can."),
         21704: Meaning(0, "The messaging service has no senders: add a number to its sender pool."),
         21705: Meaning(400, "The MessagingServiceSid is not valid: it must name a messaging service of this account."),
-        21709: Meaning(400, "An alpha sender has 1 to 11 letters, digits, spaces or + - _ &, with a letter among them."),
+        21709: Meaning(
+            400, "An alpha sender has 1 to 11 letters, digits, spaces or + - _ &, with a letter among them."
+        ),
         21710: Meaning(409, "The sender is in this messaging service already."),
         21711: Meaning(404, "The sender is not in this messaging service."),
         21712: Meaning(409, "The sender is in another messaging service: remove it there first."),

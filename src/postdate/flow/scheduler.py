@@ -79,9 +79,7 @@ class Scheduler:
     async def _read(self) -> None:
         """Read on from the cursor while something beyond it is due within the horizon."""
         while (
-            self._next_unread is not None
-            and len(self._heap) < ROOM
-            and self._next_unread < self._clock.now() + HORIZON
+            self._next_unread is not None and len(self._heap) < ROOM and self._next_unread < self._clock.now() + HORIZON
         ):
             before = self._cursor
             limit = Instant(self._clock.now() + HORIZON)

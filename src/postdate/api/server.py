@@ -1,0 +1,99 @@
+"""The web server around the API: uvicorn, with a bounded request head and without signals or logs of its own."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from postdate.clock import breathe
+
+BACKLOG = 2_048
+KEEP_ALIVE_SECONDS = 75
+STOP_SECONDS = 10
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"connection: close\r\ncontent-length: 33\r\n\r\nThe head of a request is too long"
+)
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text says what to do."""
+
+
+def bounded(most: int) -> type[HttpToolsProtocol]:
+    """Return a protocol that refuses a request head of more than `most` bytes while it is still being read."""
+
+    class Bounded(HttpToolsProtocol):
+        head = 0
+        in_head = True
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if not self.in_head:
+                return
+            self.head += len(data)
+            if self.head > most and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+        def on_headers_complete(self) -> None:
+            self.in_head = False
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self.head = 0
+            self.in_head = True
+            super().on_message_complete()
+
+    return Bounded
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the process has one handler, and it is not the web server's
+
+
+class WebServer:
+    """Listens for the API. `port` is the one it got where 0 was asked for."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, max_head: int) -> None:
+        try:
+            self._socket = socket.create_server(
+                (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen on {host}:{port}: {error.strerror}: choose another --port or --host"
+            ) from None
+        self.port: int = self._socket.getsockname()[1]
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http=bounded(max_head),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when requests are answered."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started and not self._task.done():
+            await breathe()
+
+    async def stop(self) -> None:
+        """Answer what is under way, then stop listening."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
