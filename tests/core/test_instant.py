@@ -40,7 +40,7 @@ OFFSETS = st.timedeltas(timedelta(hours=-18), timedelta(hours=18)).map(
 )
 MOMENTS = st.builds(
     lambda at, offset: at.replace(tzinfo=timezone(offset)),
-    st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)),
+    st.datetimes().filter(lambda at: (1, 1, 2) < (at.year, at.month, at.day) < (9999, 12, 30)),
     OFFSETS,
 )
 INSTANTS = st.datetimes(timezones=st.just(UTC)).map(lambda at: Instant(micros(at)))
@@ -126,8 +126,8 @@ def test_refused_instants(text: str, reason: str) -> None:
     with pytest.raises(InvalidInstant, match=reason) as refused:
         parse_instant(text)
     said = str(refused.value)
-    assert "2030-01-01T14:00:00Z" in said and "+09:00" in said, "it says what is expected"
-    assert said.startswith(repr(text) if len(text) <= 64 else repr(text[:61])[:-1] + "...'"), "and what was received"
+    assert "such as 2030-01-01T14:00:00Z, or with an offset, such as 2030-01-01T23:00:00+09:00" in said
+    assert said.startswith(repr(text) if len(text) <= 64 else repr(text[:61])[:-1] + "...'"), "what was received"
 
 
 @given(st.text())
@@ -186,6 +186,7 @@ def test_the_forms_of_the_wire() -> None:
         pytest.param("1 Jan 2022 07:56 GMT", "2022-01-01T07:56:00Z", id="rfc2822-short"),
         pytest.param("Thu, 01 Dec 2005 22:12:31 PST", "2005-12-02T06:12:31Z", id="rfc2822-zone"),
         pytest.param("06/11/2019 22:05:25 MST", "2019-06-12T05:05:25Z", id="american"),
+        pytest.param("06/11/2019 22:05:25 EST", "2019-06-12T03:05:25Z", id="american-east"),
         pytest.param("06/11/2019 22:05:25", "2019-06-11T22:05:25Z", id="american-gmt"),
     ],
 )

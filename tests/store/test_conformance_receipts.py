@@ -1,7 +1,7 @@
 """Every store: receipts in any order, early, late, twice or contradicting, never move a message backwards."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import permutations
 
 import msgspec
@@ -31,6 +31,7 @@ from tests.store.building import (
 )
 
 AT = later(60)
+Says = Callable[[str, Event, int | None], ReceiptNews]
 MOVED = {Event.DELIVER: Status.DELIVERED, Event.UNDELIVER: Status.UNDELIVERED, Event.READ: Status.READ}
 
 # --- one receipt -------------------------------------------------------------------------------------------------------
@@ -38,7 +39,7 @@ MOVED = {Event.DELIVER: Status.DELIVERED, Event.UNDELIVER: Status.UNDELIVERED, E
 
 @pytest.mark.parametrize("event", RECEIPTS)
 @pytest.mark.parametrize("says", [receipt, overtaking], ids=["the carrier's id", "our SID"])
-async def test_a_receipt_moves_the_message_it_names(store: Store, says: type[ReceiptNews], event: Event) -> None:
+async def test_a_receipt_moves_the_message_it_names(store: Store, says: Says, event: Event) -> None:
     first = await bring(store, a_message(1), Status.SENT)
     second = await bring(store, a_message(2), Status.SENT)
     await store.apply_receipts([says(first.sid, event, 30003)], AT)
@@ -200,7 +201,7 @@ async def play(store: Store, number: int, order: Sequence[str], named: bool) -> 
             await store.record([Handed(message.sid, CONNECTION, ref_of(message.sid))], RUN, later(10 + step))
         else:
             says = overtaking if named else receipt
-            await store.apply_receipts([says(message.sid, Event(what))], later(10 + step))
+            await store.apply_receipts([says(message.sid, Event(what), None)], later(10 + step))
         status = (await read(store, message)).status
         if status is not seen[-1]:
             seen.append(status)

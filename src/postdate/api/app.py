@@ -1,6 +1,7 @@
 """Every route of the node in one list, and the ASGI application over it.
 
-A path with `.json` at its end and the same without are one route. No answer is a redirect: Twilio's clients follow none.
+A path with `.json` at its end and the same without are one route. No answer is a redirect:
+Twilio's clients follow none.
 """
 
 from collections.abc import Mapping

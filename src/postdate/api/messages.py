@@ -117,7 +117,7 @@ def _instant(text: str | None) -> Instant | None:
 
 
 def _sent(request: Request) -> tuple[Instant | None, Instant | None]:
-    """Return the range of sending that is asked for: `<` is on or before, `>` on or after, a date is a whole GMT day."""
+    """Return the range of sending asked for: `<` is on or before, `>` on or after, a date is a whole GMT day."""
     sent_from: Instant | None = None
     sent_before: Instant | None = None
     try:
@@ -132,7 +132,7 @@ def _sent(request: Request) -> tuple[Instant | None, Instant | None]:
     return sent_from, sent_before
 
 
-# -- media ---------------------------------------------------------------------------------------------------------------
+# -- media -------------------------------------------------------------------------------------------------------------
 
 
 def _media_uri(row: MediaRow) -> str:

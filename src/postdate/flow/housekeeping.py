@@ -3,6 +3,7 @@
 The room that is kept back is for outcomes and callbacks of what was accepted already.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -42,10 +43,8 @@ class Housekeeping:
             now = self._clock.now()
             if now - self._pruned_at >= PRUNE_EVERY:
                 self._pruned_at = now
-                try:
+                with contextlib.suppress(StoreError):  # tried again next time; nothing depends on it
                     await self._store.prune(Instant(now - KEPT_FOR))
-                except StoreError:
-                    pass  # tried again next time; nothing depends on it
             # A clock that is moved by hand would have to stop at every one of these waits: there, once is enough.
             pause = None if self._clock.longest_wait is None else Monotonic(self._clock.monotonic() + EVERY)
             await self._alarm.wait(pause)

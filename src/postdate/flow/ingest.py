@@ -20,7 +20,7 @@ from postdate.core.resources import Account, Application, Sender, Service
 from postdate.core.sid import CHANCE_BYTES
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
-from postdate.store.contract import AddResult, Added, Cursor, New, NotAdded, Repeated, Reschedule, Store, StoreError
+from postdate.store.contract import Added, AddResult, Cursor, New, NotAdded, Repeated, Reschedule, Store, StoreError
 
 MOST_IN_A_COMMIT = 512
 

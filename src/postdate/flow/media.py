@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from postdate.clock import Clock
 from postdate.core.address import Channel
-from postdate.core.decision import Decision, Refuse
+from postdate.core.decision import Refuse
 from postdate.core.instant import SECOND, Instant, Monotonic
 from postdate.core.message import Message
 from postdate.core.outcome import retry_at
@@ -99,18 +99,19 @@ class MediaFetcher:
         while True:
             try:
                 if given.failure is not None:
-                    code = 11200 if channel_of(message.recipient) is Channel.SMS else 63019
-                    if given.failure.fault is MediaFault.TOO_LARGE:
-                        code = 30019
-                    decision: Decision = Refuse(code)
-                    await self._store.dispatch([message.sid], lambda due: decision, self._clock.now())
-                    self._wake_callbacks()
-                    return
-                await self._store.add_media(*_rows(message, given.media, self._clock.now()))
-                await self._take([message.sid])
+                    await self._refuse(message, given.failure.fault)
+                else:
+                    await self._store.add_media(*_rows(message, given.media, self._clock.now()))
+                    await self._take([message.sid])
                 return
             except StoreError:
                 await self._until(message.sid, Instant(self._clock.now() + _AFTER_TROUBLE))
+
+    async def _refuse(self, message: Message, fault: MediaFault) -> None:
+        code = 11200 if channel_of(message.recipient) is Channel.SMS else 63019
+        refusal = Refuse(30019 if fault is MediaFault.TOO_LARGE else code)
+        await self._store.dispatch([message.sid], lambda due: refusal, self._clock.now())
+        self._wake_callbacks()
 
     async def _until(self, sid: str, at: Instant) -> None:
         alarm = Alarm(self._clock)

@@ -19,8 +19,8 @@ from postdate.core.instant import Instant
 from postdate.core.message import PENDING, Event, Message, Status, advance, after, is_undecided
 from postdate.core.resources import Resource, unique_key
 from postdate.store.contract import (
-    AddResult,
     Added,
+    AddResult,
     Amendment,
     CallbackRow,
     Cursor,
@@ -266,32 +266,32 @@ class SqliteStore:
 
     def _dispatch(self, db: apsw.Connection, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
         answer: list[Dispatched] = []
-        timers: list[tuple[Instant, Message]] = []
-        counts: Counter[str] = Counter()
-        sticky: list[tuple[str, str, str, int]] = []
+        decided: list[tuple[Due, Decision, Message]] = []
         for due in _due.decode(self._get(db, "read_due", _json(sids))):
-            message = due.message
-            if not is_undecided(message):
-                answer.append(Dispatched(message, None))
+            if not is_undecided(due.message):
+                answer.append(Dispatched(due.message, None))
                 continue
             decision = decide(due)
-            now = _decided(message, decision, at)
+            now = _decided(due.message, decision, at)
+            decided.append((due, decision, now))
             answer.append(Dispatched(now, decision))
-            if isinstance(decision, Hold):
-                timers.append((message.due_at, now))
-            elif message.status is Status.SCHEDULED and now.status is not message.status:
-                counts[message.account_sid] -= 1
-            if isinstance(decision, Assign) and message.sender_sid is None and message.service_sid is not None:
-                if due.sticky != decision.sender.sid:
-                    sticky.append((message.service_sid, message.recipient, decision.sender.sid, message.bucket))
         self._write_decisions(db, answer, at)
-        if timers:
-            self._do(db, "drop_timers", _json([(old, m.sid) for old, m in timers]))
-            self._do(db, "add_timer_items", _json([(m.due_at, m.sid, m.bucket) for _, m in timers]))
-        self._count(db, counts)
+        self._write_holds(db, decided)
+        self._count(db, _leaving(decided))
+        sticky = [
+            (now.service_sid, now.recipient, decision.sender.sid, now.bucket)
+            for due, decision, now in decided
+            if isinstance(decision, Assign) and _is_sticky(due, decision)
+        ]
         if sticky:
             self._do(db, "keep_sticky", _json(sticky))
         return answer
+
+    def _write_holds(self, db: apsw.Connection, decided: Sequence[tuple[Due, Decision, Message]]) -> None:
+        held = [(due.message.due_at, now) for due, decision, now in decided if isinstance(decision, Hold)]
+        if held:
+            self._do(db, "drop_timers", _json([(old, now.sid) for old, now in held]))
+            self._do(db, "add_timer_items", _json([(now.due_at, now.sid, now.bucket) for _, now in held]))
 
     def _write_decisions(self, db: apsw.Connection, answer: Sequence[Dispatched], at: Instant) -> None:
         changed = [d.message for d in answer if d.decision is not None and not isinstance(d.decision, Fetch)]
@@ -528,6 +528,22 @@ class SqliteStore:
             self._do(db, "prune_keys", before)
 
         await self._writer.run(prune)
+
+
+def _is_sticky(due: Due, decision: Assign) -> bool:
+    """Say whether a choice is worth keeping: it was a free one, and another than the last."""
+    free = due.message.sender_sid is None and due.message.service_sid is not None
+    return free and due.sticky != decision.sender.sid
+
+
+def _leaving(decided: Sequence[tuple[Due, Decision, Message]]) -> dict[str, int]:
+    """Return by how much each account's count of scheduled messages changes."""
+    left = Counter(
+        now.account_sid
+        for due, _, now in decided
+        if due.message.status is Status.SCHEDULED and now.status is not Status.SCHEDULED
+    )
+    return {account: -count for account, count in left.items()}
 
 
 def _decided(message: Message, decision: Decision, at: Instant) -> Message:

@@ -96,7 +96,7 @@ class Writer:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for work, done in batch:
-                results.append((done, self._one(work, alone=len(batch) == 1)))
+                results.append((done, self._one(work)))
             self._connection.execute("COMMIT")
         except apsw.Error as error:
             if self._connection.in_transaction:
@@ -105,21 +105,17 @@ class Writer:
             results = [(done, told) for _, done in batch]
         self._loop.call_soon_threadsafe(self._settle, results)
 
-    def _one(self, work: Work, alone: bool) -> Any:
+    def _one(self, work: Work) -> Any:
         """Run one piece; return its result, or the exception that it alone has to hear of."""
-        if not alone:
-            self._connection.execute("SAVEPOINT piece")
+        self._connection.execute("SAVEPOINT piece")
         try:
             result = work(self._connection)
         except apsw.FullError:
             raise  # SQLite may have rolled back the whole transaction
-        except Exception as error:  # a piece that fails must not fail its neighbours; its caller hears of it
-            self._connection.execute("ROLLBACK" if alone else "ROLLBACK TO piece")
-            if alone:
-                self._connection.execute("BEGIN IMMEDIATE")
+        except Exception as error:  # noqa: BLE001  a piece that fails must not fail its neighbours; its caller hears of it
+            self._connection.execute("ROLLBACK TO piece")
             result = as_store_error(error, self._path) if isinstance(error, apsw.Error) else error
-        if not alone:
-            self._connection.execute("RELEASE piece")
+        self._connection.execute("RELEASE piece")
         return result
 
     def _settle(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:
