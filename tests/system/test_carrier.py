@@ -144,9 +144,12 @@ async def test_receipts_are_told_until_the_node_has_heard_them(tmp_path: Path) -
 async def test_what_is_no_submission_is_refused_and_not_logged(tmp_path: Path, body: bytes) -> None:
     log = tmp_path / "carrier.log"
     headers = {"Idempotency-Key": "SM1"}
-    async with carrying(log) as (_, url), aiohttp.ClientSession() as session:
-        async with session.post(url, data=body, headers=headers) as response:
-            assert response.status == 400
+    async with (
+        carrying(log) as (_, url),
+        aiohttp.ClientSession() as session,
+        session.post(url, data=body, headers=headers) as response,
+    ):
+        assert response.status == 400
     assert lines(log) == []
 
 

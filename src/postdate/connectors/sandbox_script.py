@@ -111,7 +111,10 @@ class ReceiptPlan:
             receipt = Receipt(carrier_ref, Event.UNDELIVER, self.code or _UNKNOWN_FAILURE, sid)
         else:
             receipt = Receipt(carrier_ref, Event.DELIVER, None, sid)
-        delays = sorted(chance.length(self.delay, start, f"receipt {copy}") for copy in range(self.copies))
+        delays = [chance.length(self.delay, start, "receipt")]
+        if self.copies > 1:
+            delays += [chance.length(self.delay, start, f"receipt {copy}") for copy in range(1, self.copies)]
+            delays.sort()
         come = [] if self.report is Report.NONE else [(delay, receipt) for delay in delays]
         if self.read_after is not None:
             delivered = delays[0]
