@@ -12,16 +12,28 @@ from functools import lru_cache
 from hashlib import blake2b
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 _CACHED = 16_384
 _LONGEST_TEXT = 160
+_NANP_LENGTH = 12
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _ALPHA = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
 _CHANNEL_ID = re.compile(r"[A-Za-z0-9._:@\-]{1,128}")
 # Spaces, dashes, dots and parentheses, also the typographic ones and the invisible marks that address books copy along.
 _FILLERS = dict.fromkeys(map(ord, " \t-.()\u00a0\u2010\u2011\u2012\u2013\u2014\u202a\u202c\u200e"))
+
+_PLACELESS = frozenset(
+    {
+        PhoneNumberType.TOLL_FREE,
+        PhoneNumberType.PREMIUM_RATE,
+        PhoneNumberType.SHARED_COST,
+        PhoneNumberType.PERSONAL_NUMBER,
+        PhoneNumberType.UAN,
+        PhoneNumberType.VOIP,
+    }
+)
 
 _REASONS = {
     ValidationResult.TOO_SHORT: "it has too few digits for its country",
@@ -95,6 +107,31 @@ def parse_sender(text: str) -> SenderAddress:
 
 def country_code(e164: str) -> str:
     """Return the ISO 3166 code of a number's country; the plan's main country if the range is new, "" if unknown."""
+    if e164.startswith("+1") and len(e164) == _NANP_LENGTH:
+        return _nanp(e164[2:5])[0]
+    return _country(e164)
+
+
+def area_code(e164: str) -> str | None:
+    """Return the area code of a number of the North American plan (+1), None for toll-free ones and all other plans."""
+    if e164.startswith("+1") and len(e164) == _NANP_LENGTH:
+        return _nanp(e164[2:5])[1]
+    return None
+
+
+@lru_cache(maxsize=1_000)
+def _nanp(area: str) -> tuple[str, str | None]:
+    """Return the country of an area code of the North American plan, and the code itself where it is a place's.
+
+    One number stands for the whole area code: the lists are slow, and know nothing finer here.
+    """
+    number = phonenumbers.parse(f"+1{area}2345678", None)
+    in_service = phonenumbers.region_code_for_number(number) not in (None, "001")
+    placeless = phonenumbers.number_type(number) in _PLACELESS
+    return _country(f"+1{area}2345678"), area if in_service and not placeless else None
+
+
+def _country(e164: str) -> str:
     number = _parsed(e164)
     if number is None:
         return ""
@@ -103,13 +140,6 @@ def country_code(e164: str) -> str:
     if region is None and number.country_code is not None:
         region = phonenumbers.region_code_for_country_code(number.country_code)
     return "" if region in (None, "001") else region
-
-
-def area_code(e164: str) -> str | None:
-    """Return the area code of a number of the North American plan (+1), None for toll-free ones and all other plans."""
-    number = _parsed(e164) if e164.startswith("+1") else None
-    length = phonenumbers.length_of_geographical_area_code(number) if number is not None else 0
-    return e164[2 : 2 + length] if length else None
 
 
 def bucket_of(account_sid: str, to: str) -> int:

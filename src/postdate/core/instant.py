@@ -10,6 +10,7 @@ There is no leap second and no 24:00: both are refused, for an `Instant` cannot 
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import NewType
 
 Instant = NewType("Instant", int)
@@ -92,7 +93,12 @@ def parse_date_filter(text: str) -> tuple[Instant, Instant]:
 
 def format_rfc2822(at: Instant) -> str:
     """Write `at` as `Fri, 31 Dec 2021 07:56:51 +0000`: English and GMT always, cut to the second."""
-    days, rest = divmod(at // SECOND, 86_400)
+    return _rfc2822_at(at // SECOND)
+
+
+@lru_cache(maxsize=64)  # a resource has the same second two or three times, and so do its neighbours
+def _rfc2822_at(second_of_epoch: int) -> str:
+    days, rest = divmod(second_of_epoch, 86_400)
     day = date.fromordinal(days + _EPOCH_DAY)
     minutes, second = divmod(rest, 60)
     hour, minute = divmod(minutes, 60)

@@ -73,5 +73,7 @@ def _still_right(sender: Sender, able: Sequence[Sender], country: str) -> bool:
 
 def _narrow(senders: Sequence[Sender], recipient: str, country: str, geomatch: bool) -> Sequence[Sender]:
     near = [s for s in senders if s.country == country] or [s for s in senders if s.country == "US"] or senders
+    if len(near) == 1:
+        return near
     area = area_code(number_of(recipient)) if geomatch else None
     return [s for s in near if area is not None and s.area_code == area] or near
