@@ -140,7 +140,9 @@ class Node:
 
     def parts(self) -> Parts:
         """Return what the API is given."""
-        events: dict[str, TakeEvents] = {} if self.http is None else {"http": self.http.take}
+        # Without a token of its own anybody could report for the carrier.
+        trusted = self.http is not None and self.settings.carrier_token is not None
+        events: dict[str, TakeEvents] = {"http": self.http.take} if self.http is not None and trusted else {}
         return Parts(
             settings=self.settings,
             clock=self.clock,

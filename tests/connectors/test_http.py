@@ -23,7 +23,7 @@ from postdate.connectors.contract import Attachment, CarrierEvent, Connector, In
 from postdate.connectors.http import HttpConnection, HttpConnector, Untrusted
 from postdate.connectors.providers.plain_http import BadEvent
 from postdate.core.address import Channel
-from postdate.core.instant import HOUR, MILLISECOND, MINUTE, SECOND, Instant, parse_instant
+from postdate.core.instant import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Monotonic, parse_instant
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
 
@@ -52,8 +52,10 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def peering(peer: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Run a server that speaks bytes on a free port and give its URL."""
+async def peering(
+    peer: Peer, tls: ssl.SSLContext | None = None, held: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Run a server that speaks bytes, on a free port or on the one that is held, and give its URL."""
 
     async def until_done(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -63,16 +65,17 @@ async def peering(peer: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterato
         finally:
             writer.close()
 
-    server = await asyncio.start_server(until_done, "127.0.0.1", 0, ssl=tls)
+    place = held or socket.create_server(("127.0.0.1", 0))
+    server = await asyncio.start_server(until_done, sock=place, ssl=tls)
     try:
-        yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/messages?{QUERY}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{place.getsockname()[1]}/messages?{QUERY}"
     finally:
         server.close()
         await server.wait_closed()
 
 
 @contextmanager
-def listening(backlog: int | None) -> Iterator[str]:
+def listening(backlog: int | None) -> Iterator[tuple[str, socket.socket]]:
     """Hold a port that nobody accepts on: with None it refuses, with 0 and its queue filled it says nothing."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -83,7 +86,7 @@ def listening(backlog: int | None) -> Iterator[str]:
             one.setblocking(False)
             one.connect_ex(held.getsockname())
         try:
-            yield f"http://127.0.0.1:{held.getsockname()[1]}/messages?{QUERY}"
+            yield f"http://127.0.0.1:{held.getsockname()[1]}/messages?{QUERY}", held
         finally:
             for one in queue:
                 one.close()
@@ -345,6 +348,9 @@ BAD_PEERS: dict[str, tuple[Peer, type[Outcome]]] = {
     "another protocol": (saying(b"220 mail.example ESMTP\r\n", SILENCE), InDoubt),
     "a head without end": (saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, SILENCE), InDoubt),
     "a body without end": (saying(head(200) + b'{"id": "x", "y": "' + b"y" * 100_000, SILENCE), InDoubt),
+    "an answer of 70 kB": (
+        saying(head(200, "Content-Length: 70000") + b'{"id": "x"}'.ljust(70_000), SILENCE), InDoubt,
+    ),
     "compressed": (saying(head(200, "Content-Encoding: gzip", "Content-Length: 3") + b"\x1f\x8b\0", SILENCE), InDoubt),
     "only an interim answer": (saying(head(100), CLOSE), InDoubt),
     "another protocol agreed to": (saying(head(101, "Upgrade: x", "Connection: upgrade"), SILENCE), InDoubt),
@@ -401,13 +407,40 @@ async def test_a_kept_connection_that_fails_leaves_it_in_doubt_and_nothing_is_re
         assert await outcome_of(connector, submission(3)) == Accepted("x")
 
 
+@pytest.mark.asyncio
+async def test_the_time_to_connect_is_not_taken_from_the_time_to_answer() -> None:
+    # The first SYN meets a full queue and the kernel repeats it after a second; the answer takes as long again.
+    # Each is within the 1.7 s that either may take, both together are not.
+    clock = SystemClock()
+    start = clock.monotonic()
+    answered_after = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        late = asyncio.Event()
+        clock.call_at(Monotonic(clock.monotonic() + 1_100 * MILLISECOND), late.set)
+        await late.wait()
+        answered_after.append(clock.monotonic() - start)
+        writer.write(head(200, "Content-Length: 11") + b'{"id": "x"}')
+
+    with listening(0) as (url, held):
+        async with connected(url, wait=1_700 * MILLISECOND) as connector:
+            lane = asyncio.create_task(outcome_of(connector))
+            while connector.idle:
+                await breathe()
+            await breathe(0.05)  # for the SYN to be on its way
+            async with peering(peer, held=held):
+                assert await lane == Accepted("x")
+    assert answered_after[0] > 1_700 * MILLISECOND
+
+
 # --- nothing has left ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("backlog", [None, 0], ids=["refuses", "says nothing"])
 async def test_a_host_that_takes_no_connection_is_unreachable(backlog: int | None) -> None:
-    with listening(backlog) as url:
+    with listening(backlog) as (url, _):
         async with connected(url, wait=100 * MILLISECOND) as connector:
             batch = [submission(number) for number in range(3)]
             assert {type(outcome) for outcome in await outcomes(connector, batch)} == {Unreachable}
@@ -628,7 +661,7 @@ async def test_close_leaves_in_doubt_what_was_written_and_the_rest_unsent() -> N
 
 @pytest.mark.asyncio
 async def test_close_while_connecting_leaves_nothing_in_doubt() -> None:
-    with listening(0) as url:
+    with listening(0) as (url, _):
         async with connected(url) as connector:
             lane = asyncio.create_task(outcomes(connector, [submission(number) for number in range(3)]))
             while connector.idle:
@@ -655,9 +688,9 @@ class Log:
 
     async def note(self, event: CarrierEvent) -> None:
         self.begun.set()
-        await self._released.wait()
         if event == Receipt("full", Event.READ):
             raise OSError("the disk is full")
+        await self._released.wait()
         self.events.append(event)
 
     def release(self) -> None:
@@ -707,11 +740,17 @@ async def test_it_is_acknowledged_only_when_it_is_kept(event: str) -> None:
 
 @pytest.mark.asyncio
 async def test_a_failure_to_keep_one_is_told_when_all_others_have_ended() -> None:
-    log = Log()
+    log = Log(released=False)
     events = b'[{"id": "full", "status": "read"}, {"id": "gw-2", "status": "read"}]'
     async with told(log) as connector:
+        taking_it = asyncio.create_task(connector.take(events, BEARER))
+        await log.begun.wait()
+        for _ in range(5):
+            await breathe()
+        assert not taking_it.done()
+        log.release()
         with pytest.raises(OSError, match="disk is full"):
-            await connector.take(events, BEARER)
+            await taking_it
     assert log.events == [Receipt("gw-2", Event.READ)]
 
 

@@ -103,7 +103,7 @@ messages = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=messages)
 async def test_every_column_survives_a_round_trip(store: Store, numbers: Iterator[int], drawn: Message) -> None:
     message = msgspec.structs.replace(drawn, sid=sid_of(next(numbers)))

@@ -67,7 +67,7 @@ async def pages(store: Store, after: Cursor, before: Instant, limit: int) -> lis
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(offsets=st.lists(st.integers(0, 4), max_size=25), limit=st.integers(1, 7), horizon=st.integers(0, 5))
 async def test_pages_give_each_timer_once_and_in_order(
     store: Store, numbers: Iterator[int], offsets: list[int], limit: int, horizon: int
@@ -99,6 +99,14 @@ async def test_a_timer_that_comes_behind_the_cursor_is_found_from_the_beginning(
     assert [c.sid for c in await store.due(BEGINNING, FAR, 10)] == [sid_of(2), sid_of(1)]
 
 
+UNDECIDED = {
+    "scheduled": a_message(),
+    "accepted": a_message(status=Status.ACCEPTED),
+    "queued without a service": a_message(
+        status=Status.QUEUED, service_sid=None, sender=a_sender().address, sender_sid=a_sender().sid
+    ),
+}
+
 # --- dispatch ----------------------------------------------------------------------------------------------------------
 
 
@@ -110,9 +118,8 @@ async def decided(store: Store, message: Message, decision: Decision, **changes:
     return expected
 
 
-@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.ACCEPTED])
-async def test_an_assigned_message_is_queued_with_its_sender(store: Store, status: Status) -> None:
-    message = a_message(status=status)
+@pytest.mark.parametrize("message", UNDECIDED.values(), ids=UNDECIDED.keys())
+async def test_an_assigned_message_is_queued_with_its_sender(store: Store, message: Message) -> None:
     await add(store, message)
     sender = a_sender(7)
     await decided(
@@ -121,12 +128,12 @@ async def test_an_assigned_message_is_queued_with_its_sender(store: Store, statu
     )  # fmt: skip
     # The timer stays until the carrier has it: a node that starts again finds it by it.
     assert await timers(store) == [Cursor(SEND_AT, message.sid)]
-    assert await announced(store) == [(message.sid, Status.QUEUED)]
+    # Without a service it began as queued: that is told in the answer to the request.
+    assert await announced(store) == ([(message.sid, Status.QUEUED)] if message.service_sid else [])
 
 
-@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.ACCEPTED])
-async def test_a_held_message_waits_for_its_later_hour(store: Store, status: Status) -> None:
-    message = a_message(status=status)
+@pytest.mark.parametrize("message", UNDECIDED.values(), ids=UNDECIDED.keys())
+async def test_a_held_message_waits_for_its_later_hour(store: Store, message: Message) -> None:
     await add(store, message)
     await decided(store, message, Hold(later(3600), "quiet hours"), due_at=later(3600), updated_at=AT)
     assert await timers(store) == [Cursor(later(3600), message.sid)]
@@ -135,23 +142,31 @@ async def test_a_held_message_waits_for_its_later_hour(store: Store, status: Sta
     assert again.message.status is Status.QUEUED
 
 
-@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.ACCEPTED])
-async def test_while_its_media_are_fetched_nothing_changes(store: Store, status: Status) -> None:
-    message = a_message(status=status, media_urls=("https://example.com/a.png",))
+@pytest.mark.parametrize("message", UNDECIDED.values(), ids=UNDECIDED.keys())
+async def test_while_its_media_are_fetched_nothing_changes(store: Store, message: Message) -> None:
     await add(store, message)
     before = await everything(store)
     await decided(store, message, Fetch())
     assert await everything(store) == before
 
 
-@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.ACCEPTED])
-async def test_a_refused_message_has_failed(store: Store, status: Status) -> None:
-    message = a_message(status=status)
+@pytest.mark.parametrize("message", UNDECIDED.values(), ids=UNDECIDED.keys())
+async def test_a_refused_message_has_failed(store: Store, message: Message) -> None:
     await add(store, message)
     await decided(store, message, Refuse(21610), status=Status.FAILED, error_code=21610, updated_at=AT)
     assert await timers(store) == []
     (call,) = await callbacks(store)
     assert (call.message_sid, call.status, call.error_code) == (message.sid, Status.FAILED, 21610)
+
+
+async def test_a_message_without_a_service_is_decided_about_again_until_it_is_claimed(store: Store) -> None:
+    message = UNDECIDED["queued without a service"]
+    await add(store, message)
+    (first,) = await store.dispatch([message.sid], assign(segments=1), AT)
+    (second,) = await store.dispatch([message.sid], assign(segments=2), later(61))
+    assert (first.message.num_segments, second.message.num_segments) == (1, 2)
+    (won,) = await store.claim([message.sid], RUN, [], later(62))
+    assert await store.dispatch([message.sid], always(Refuse(30036)), later(63)) == [Dispatched(won, None)]
 
 
 async def test_a_batch_of_many_decisions(store: Store) -> None:

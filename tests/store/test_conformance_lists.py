@@ -111,7 +111,7 @@ async def all_pages(store: Store, query: MessageQuery) -> list[Message]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(listing=listings())
 async def test_pages_hold_what_matches_newest_first_and_back(
     store: Store, numbers: Iterator[int], listing: Listing

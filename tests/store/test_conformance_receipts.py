@@ -233,7 +233,7 @@ def forward(status: Status) -> set[Status]:
 orders = st.lists(st.sampled_from(RECEIPTS), max_size=6).flatmap(lambda drawn: st.permutations([ANSWER, *drawn]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=orders, named=st.booleans())
 async def test_a_status_never_moves_backwards(
     store: Store, numbers: Iterator[int], order: Sequence[str], named: bool
@@ -243,7 +243,7 @@ async def test_a_status_never_moves_backwards(
         assert after in forward(before) and before not in forward(after)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(st.sampled_from(RECEIPTS), min_size=1, max_size=5), together=st.booleans())
 async def test_receipts_that_waited_end_as_if_they_had_not(
     store: Store, numbers: Iterator[int], drawn: list[Event], together: bool
@@ -258,7 +258,7 @@ async def test_receipts_that_waited_end_as_if_they_had_not(
     assert (await read(store, message)).status is expected
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(st.sampled_from(RECEIPTS), min_size=1, max_size=5))
 async def test_receipts_of_one_batch_end_as_if_they_came_one_by_one(
     store: Store, numbers: Iterator[int], drawn: list[Event]

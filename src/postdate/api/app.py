@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from postdate.api import clock, messages
+from postdate.api import (
+    accounts,
+    applications,
+    channel_senders,
+    clock,
+    events,
+    keys,
+    messages,
+    numbers,
+    pools,
+    services,
+)
 from postdate.api.endpoint import Answer, Endpoint, Handler, Request, rejected, send_answer
 from postdate.api.parts import Parts
 from postdate.api.twilio import API_VERSION
@@ -17,16 +28,80 @@ from postdate.core.errors import Rejected
 
 _ACCOUNT = f"/{API_VERSION}/Accounts/{{account_sid}}"
 _MESSAGE = f"{_ACCOUNT}/Messages/{{sid}}"
+_NUMBERS = f"{_ACCOUNT}/IncomingPhoneNumbers"
+_SHORT_CODES = f"{_ACCOUNT}/SMS/ShortCodes"
+_APPLICATIONS = f"{_ACCOUNT}/Applications"
+_SERVICES = "/v1/Services"
+_CAMPAIGNS = f"{_SERVICES}/{{service_sid}}/Compliance/Usa2p"
+_CHANNEL_SENDERS = "/postdate/v1/ChannelSenders"
 
 Paths = Mapping[str, Mapping[str, Handler]]
 
-# Signed in with an account's credentials.
+_ALL_NUMBERS: Mapping[str, Handler] = {"GET": numbers.list_numbers, "POST": numbers.create_number}
+_ALL_KEYS: Mapping[str, Handler] = {"GET": keys.list_all, "POST": keys.create}
+_KEY: Mapping[str, Handler] = {"GET": keys.fetch, "POST": keys.update, "DELETE": keys.delete}
+
+
+def _pool_paths(pool: pools.JoinedPool | pools.AlphaPool) -> Paths:
+    path = f"{_SERVICES}/{{service_sid}}/{pool.segment}"
+    return {
+        path: {"GET": pool.list_all, "POST": pool.create},
+        f"{path}/{{sid}}": {"GET": pool.fetch, "DELETE": pool.delete},
+    }
+
+
+# Signed in with an account's credentials. Of two paths that fit, the first is taken: a word goes before a {sid}.
 PATHS: Paths = {
     f"{_ACCOUNT}/Messages": {"POST": messages.create, "GET": messages.list_all},
     _MESSAGE: {"GET": messages.fetch, "POST": messages.update, "DELETE": messages.delete},
     f"{_MESSAGE}/Media": {"GET": messages.list_media},
     f"{_MESSAGE}/Media/{{media_sid}}": {"GET": messages.fetch_media, "DELETE": messages.delete_media},
     f"{_MESSAGE}/Feedback": {"POST": messages.feedback},
+    f"/{API_VERSION}/Accounts": {"GET": accounts.list_all, "POST": accounts.create},
+    _ACCOUNT: {"GET": accounts.fetch, "POST": accounts.update},
+    f"{_ACCOUNT}/Balance": {"GET": accounts.balance},
+    f"{_ACCOUNT}/Keys": _ALL_KEYS,
+    f"{_ACCOUNT}/Keys/{{sid}}": _KEY,
+    f"{_ACCOUNT}/SigningKeys": _ALL_KEYS,
+    f"{_ACCOUNT}/SigningKeys/{{sid}}": _KEY,
+    _NUMBERS: _ALL_NUMBERS,
+    f"{_NUMBERS}/Local": _ALL_NUMBERS,
+    f"{_NUMBERS}/Mobile": _ALL_NUMBERS,
+    f"{_NUMBERS}/TollFree": _ALL_NUMBERS,
+    f"{_NUMBERS}/{{sid}}": {
+        "GET": numbers.fetch_number,
+        "POST": numbers.update_number,
+        "DELETE": numbers.delete_number,
+    },
+    _SHORT_CODES: {"GET": numbers.list_codes, "POST": numbers.create_code},
+    f"{_SHORT_CODES}/{{sid}}": {
+        "GET": numbers.fetch_code,
+        "POST": numbers.update_code,
+        "DELETE": numbers.delete_code,
+    },
+    _APPLICATIONS: {"GET": applications.list_all, "POST": applications.create},
+    f"{_APPLICATIONS}/{{sid}}": {
+        "GET": applications.fetch,
+        "POST": applications.update,
+        "DELETE": applications.delete,
+    },
+    _SERVICES: {"GET": services.list_all, "POST": services.create},
+    f"{_SERVICES}/Usecases": {"GET": services.usecases},
+    f"{_SERVICES}/{{sid}}": {"GET": services.fetch, "POST": services.update, "DELETE": services.delete},
+    **_pool_paths(pools.PHONE_NUMBERS),
+    **_pool_paths(pools.SHORT_CODES),
+    **_pool_paths(pools.ALPHA_SENDERS),
+    **_pool_paths(pools.DESTINATION_ALPHA_SENDERS),
+    **_pool_paths(pools.CHANNEL_SENDERS),
+    _CAMPAIGNS: {"GET": pools.list_campaigns},
+    f"{_CAMPAIGNS}/Usecases": {"GET": pools.campaign_usecases},
+    f"{_CAMPAIGNS}/{{sid}}": {"GET": pools.fetch_campaign, "DELETE": pools.fetch_campaign},
+    _CHANNEL_SENDERS: {"GET": channel_senders.list_all, "POST": channel_senders.create},
+    f"{_CHANNEL_SENDERS}/{{sid}}": {
+        "GET": channel_senders.fetch,
+        "POST": channel_senders.update,
+        "DELETE": channel_senders.delete,
+    },
     "/postdate/v1/TestClock": {"GET": clock.fetch, "POST": clock.move},
 }
 
@@ -38,6 +113,7 @@ async def health(request: Request) -> Answer:
 
 # Open to anyone who knows the link.
 PUBLIC_PATHS: Paths = {
+    "/postdate/v1/Connections/{name}/Events": {"POST": events.take},
     "/media/{media_sid}": {"GET": messages.public_media},
     "/health": {"GET": health},
 }

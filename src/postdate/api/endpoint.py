@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from postdate.api.parts import Parts
 from postdate.api.twilio import Form, error_json, read_form
 from postdate.core.errors import Rejected
-from postdate.core.resources import Account
+from postdate.core.resources import Account, ApiKey
 from postdate.store.contract import StoreError
 
 _encode = msgspec.json.Encoder().encode
@@ -28,7 +28,10 @@ _log = structlog.get_logger("postdate.api")
 
 @dataclass(slots=True)
 class Request:
-    """What a handler sees. `actor` signed in; `account` is the one acted on: the actor's own or a subaccount."""
+    """What a handler sees. `actor` signed in, with `key` if not with its auth token.
+
+    `account` is the one acted on: the actor's own or a subaccount.
+    """
 
     parts: Parts
     method: str
@@ -41,6 +44,7 @@ class Request:
     dotted: bool  # the path ended in .json
     actor: Account
     account: Account
+    key: ApiKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class Endpoint:
         handler = self._handlers.get("GET" if method == "HEAD" else method)
         params = scope.get("path_params", {})
         nobody = self._parts.nobody
-        actor, account = (nobody, nobody) if self._public else self._sign_in(headers, params.get("account_sid"))
+        signed_in = (nobody, nobody, None) if self._public else self._sign_in(headers, params.get("account_sid"))
+        actor, account, key = signed_in
         if handler is None:
             raise Rejected(20004, f"{method} is not allowed here; allowed: {', '.join(sorted(self._handlers))}.")
         settings = self._parts.settings
@@ -100,10 +105,13 @@ class Endpoint:
                 dotted=scope.get("postdate.dotted", False),
                 actor=actor,
                 account=account,
+                key=key,
             )
         )
 
-    def _sign_in(self, headers: Mapping[bytes, bytes], account_sid: str | None) -> tuple[Account, Account]:
+    def _sign_in(
+        self, headers: Mapping[bytes, bytes], account_sid: str | None
+    ) -> tuple[Account, Account, ApiKey | None]:
         directory = self._parts.directory
         user, secret = credentials(headers.get(b"authorization", b""))
         actor = directory.sign_in(user, secret)
@@ -114,7 +122,15 @@ class Endpoint:
             raise Rejected(20003, "These credentials are not those of the account in the URL or of its parent.")
         if not directory.is_active(actor) or not (directory.is_active(account) or account is not actor):
             raise Rejected(20005)
-        return actor, account
+        return actor, account, directory.find(ApiKey, user)
+
+
+def only_with_token(request: Request) -> None:
+    """Raise Rejected (20003, 403) where an API key signed in: accounts and keys need the auth token itself."""
+    if request.key is not None:
+        raise Rejected(
+            20003, "An API key may not manage accounts or keys: use the account SID and its auth token.", 403
+        )
 
 
 def credentials(header: bytes) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from postdate.core.address import InvalidAddress, parse_recipient
-from postdate.core.callback import InvalidCallbackUrl, parse_callback_url
+from postdate.core.callback import INVALID_RETRY_POLICY, InvalidCallbackUrl, parse_callback_url
 from postdate.core.commands import SendMessage, read_sender
 from postdate.core.errors import MEANINGS, MORE_INFO, Rejected
 from postdate.core.instant import Instant, InvalidInstant, format_iso, format_rfc2822, parse_instant
@@ -84,7 +84,8 @@ class Form:
         try:
             return parse_callback_url(value)
         except InvalidCallbackUrl as error:
-            raise Rejected(code, f"{name}: {error}") from None
+            kept = error.code if error.code == INVALID_RETRY_POLICY else code
+            raise Rejected(kept, f"{name}: {error}") from None
 
 
 def read_form(body: bytes, most: int) -> Form:
@@ -163,7 +164,8 @@ def _media_urls(form: Form) -> tuple[str, ...]:
     if len(urls) > MOST_MEDIA:
         raise Rejected(21623)
     try:
-        return tuple(parse_callback_url(url) for url in urls)
+        # What stands behind a # is never sent, and sets no retries here: it is taken off.
+        return tuple(parse_callback_url(url.partition("#")[0]) for url in urls)
     except InvalidCallbackUrl as error:
         raise Rejected(21620, f"MediaUrl: {error}") from None
 

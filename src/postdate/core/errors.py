@@ -18,6 +18,7 @@ class Meaning(NamedTuple):
 MEANINGS = MappingProxyType(
     {
         20001: Meaning(400, "A parameter has a value that cannot be used."),
+        20002: Meaning(400, "The FriendlyName is not valid: it has at most 64 characters."),
         20003: Meaning(401, "Authenticate with your account SID and auth token, or an API key and its secret."),
         20004: Meaning(405, "This method is not allowed on this resource."),
         20005: Meaning(403, "The account is not active: the operator can activate it again."),
@@ -36,9 +37,15 @@ MEANINGS = MappingProxyType(
         11200: Meaning(0, "The media could not be fetched at the time of sending: check that its URL answers."),
         21211: Meaning(400, "The 'To' number is not a valid phone number. Use E.164, for example +15005550006."),
         21212: Meaning(400, "The 'From' address is not valid."),
+        21402: Meaning(400, "A URL is not one that can be called."),
+        21403: Meaning(400, "A method must be GET or POST."),
         21420: Meaning(400, "The ApplicationSid names no application of this account."),
         21421: Meaning(400, "The phone number is not valid. Use E.164, for example +15005550006."),
         21422: Meaning(400, "The phone number is registered already."),
+        21452: Meaning(400, "Postdate sells no numbers: register one that a carrier gave you with PhoneNumber."),
+        21475: Meaning(400, "The Status of an account must be active, suspended or closed."),
+        21477: Meaning(400, "A main account's status cannot be changed with its own credentials: ask the operator."),
+        21479: Meaning(400, "The subaccount was closed, which is for good: create another."),
         21602: Meaning(400, "A message needs a Body, a MediaUrl or a ContentSid."),
         21603: Meaning(400, "A message needs a From or a MessagingServiceSid."),
         21604: Meaning(400, "A message needs a To."),
@@ -60,6 +67,7 @@ MEANINGS = MappingProxyType(
         21703: Meaning(0, "No sender of the messaging service can reach this recipient: add one that can."),
         21704: Meaning(0, "The messaging service has no senders: add a number to its sender pool."),
         21705: Meaning(400, "The MessagingServiceSid is not valid: it must name a messaging service of this account."),
+        21708: Meaning(400, "An AlphaSender is missing."),
         21709: Meaning(
             400, "An alpha sender has 1 to 11 letters, digits, spaces or + - _ &, with a letter among them."
         ),

@@ -1,17 +1,19 @@
 """The configuration in memory: accounts, keys, services, senders, applications.
 
 Few and asked for at every request, so every node has all of them; a change goes to the store first and is seen here
-once it is on disk. Auth tokens are sealed at rest and opened here once; API keys' secrets exist only as digests.
+once it is on disk. Who reads, checks and then writes does so under `changing`, so that no other change comes between.
+Auth tokens are sealed at rest and opened here once; API keys' secrets exist only as digests.
 """
 
+import asyncio
 import hashlib
 import hmac
-from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
+from postdate.core.address import SenderKind
 from postdate.core.resources import (
     Account,
     AccountStatus,
@@ -24,6 +26,7 @@ from postdate.core.resources import (
 from postdate.store.contract import Store, StoreUnavailable
 
 R = TypeVar("R", Account, ApiKey, Application, Sender, Service)
+K = TypeVar("K")
 
 
 class Directory:
@@ -34,8 +37,10 @@ class Directory:
         self._sealer = sealer
         self._all: dict[str, Resource] = {}
         self._tokens: dict[str, bytes] = {}
-        self._senders: dict[tuple[str, str], Sender] = {}
+        self._addresses: dict[tuple[str, str], tuple[Sender, ...]] = {}  # several of an alpha sender
+        self._owners: dict[str, Sender] = {}
         self._pools: dict[str, tuple[Sender, ...]] = {}
+        self.changing = asyncio.Lock()
 
     async def load(self) -> None:
         """Read everything from the store."""
@@ -62,13 +67,14 @@ class Directory:
         found = [r for r in self._all.values() if isinstance(r, kind)]
         return sorted(found, key=lambda r: (r.created_at, r.sid))
 
-    def sender_at(self, account_sid: str, address: str) -> Sender | None:
-        """Return the account's sender with this address."""
-        return self._senders.get((account_sid, address))
+    def sender_at(self, account_sid: str, address: str, service_sid: str | None = None) -> Sender | None:
+        """Return the account's sender with this address; of several, the one in that service's pool, or the oldest."""
+        found = self._addresses.get((account_sid, address), ())
+        return next((s for s in found if s.service_sid == service_sid), found[0] if found else None)
 
     def owner_of(self, address: str) -> Sender | None:
-        """Return whoever's sender this address is: where an inbound message belongs."""
-        return next((s for (_, a), s in self._senders.items() if a == address), None)
+        """Return whoever's sender this address is: where an inbound message belongs. A name cannot be written to."""
+        return self._owners.get(address)
 
     def pool(self, service_sid: str) -> tuple[Sender, ...]:
         """Return the senders of a messaging service, in the order they were added."""
@@ -108,13 +114,20 @@ class Directory:
 
     async def remove(self, sid: str) -> None:
         """Remove a resource; a service that goes leaves its senders free, but its alpha senders go with it."""
+        # The pool first: should the node end in between, the service is still there to be removed again.
+        for sender in self.pool(sid):
+            if sender.kind is SenderKind.ALPHA:
+                await self.remove(sender.sid)
+            else:
+                await self.put(changed(sender, service_sid=None, added_at=None))
         await self._store.remove(sid)
         gone = self._all.pop(sid, None)
         self._tokens.pop(sid, None)
         if isinstance(gone, Sender):
-            self._index_senders()
+            self._forget(gone)
 
     def _keep(self, resource: Resource) -> None:
+        before = self._all.get(resource.sid)
         self._all[resource.sid] = resource
         if isinstance(resource, Account):
             try:
@@ -125,24 +138,45 @@ class Directory:
                     "give the right one (POSTDATE_SECRET_KEY, or secret.key in the data folder)"
                 ) from None
         elif isinstance(resource, Sender):
-            self._index_senders()
+            if isinstance(before, Sender):
+                self._forget(before)
+            self._index(resource)
 
-    def _index_senders(self) -> None:
-        senders = self.every(Sender)
-        self._senders = {(s.account_sid, s.address): s for s in senders}
-        self._pools = _by_service(senders)
+    # Each sender is found by what it is asked for; only its own entries change with it, for an account may have many.
 
-
-def _by_service(senders: Iterable[Sender]) -> dict[str, tuple[Sender, ...]]:
-    pools: dict[str, list[Sender]] = {}
-    for sender in sorted(senders, key=lambda s: (s.added_at or 0, s.sid)):
+    def _index(self, sender: Sender) -> None:
+        place = (sender.account_sid, sender.address)
+        same = (*self._addresses.get(place, ()), sender)
+        self._addresses[place] = tuple(sorted(same, key=lambda s: (s.created_at, s.sid)))
+        if sender.kind is not SenderKind.ALPHA:
+            self._owners[sender.address] = sender
         if sender.service_sid is not None:
-            pools.setdefault(sender.service_sid, []).append(sender)
-    return {sid: tuple(pool) for sid, pool in pools.items()}
+            pool = (*self._pools.get(sender.service_sid, ()), sender)
+            self._pools[sender.service_sid] = tuple(sorted(pool, key=_place_in_pool))
+
+    def _forget(self, sender: Sender) -> None:
+        place = (sender.account_sid, sender.address)
+        _take_out(self._addresses, place, sender.sid)
+        if sender.kind is not SenderKind.ALPHA:
+            del self._owners[sender.address]
+        if sender.service_sid is not None:
+            _take_out(self._pools, sender.service_sid, sender.sid)
+
+
+def _place_in_pool(sender: Sender) -> tuple[int, str]:
+    return sender.added_at or 0, sender.sid
+
+
+def _take_out(index: dict[K, tuple[Sender, ...]], key: K, sid: str) -> None:
+    left = tuple(sender for sender in index.get(key, ()) if sender.sid != sid)
+    if left:
+        index[key] = left
+    else:
+        index.pop(key, None)
 
 
 def digest_of(secret: str) -> str:
-    """Return the digest a key's secret is kept as: the secret is 256 random bits, so a plain SHA-256 will do."""
+    """Return the digest a key's secret is kept as: the secret is random and long, so a plain SHA-256 will do."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 

@@ -1,0 +1,113 @@
+"""`postdate numbers`: the phone numbers that messages leave from."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from postdate.cli.command import command
+from postdate.cli.reach import Reach
+from postdate.cli.record import Record
+from postdate.cli.screen import full_time, listing, say, show_fields, show_list
+
+app = typer.Typer(help="The phone numbers that messages leave from.", no_args_is_help=True)
+
+Sid = Annotated[str, typer.Argument(metavar="PN", help="The number's SID: PN and 32 hex digits.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What a number is like; an empty URL takes one away."""
+
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What you call it.")] = None
+    mps: Annotated[
+        float | None, typer.Option("--mps", metavar="RATE", min=0, help="Segments per second; 0 is unlimited.")
+    ] = None
+    connection: Annotated[
+        str | None, typer.Option("--connection", help="The way to its carrier: sandbox, or http where it is set up.")
+    ] = None
+    sms_url: Annotated[
+        str | None, typer.Option("--sms-url", metavar="URL", help="Whom to give what comes in.")
+    ] = None
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return those that were given as the API's parameters."""
+        given = {
+            "FriendlyName": self.name,
+            "Mps": None if self.mps is None else f"{self.mps:g}",
+            "Connection": self.connection,
+            "SmsUrl": self.sms_url,
+        }
+        return [(name, value) for name, value in given.items() if value is not None]
+
+
+@app.command("list")
+@command
+def list_all(reach: Reach) -> None:
+    """List the numbers."""
+    reach.show(lambda client: client.get(client.path("IncomingPhoneNumbers"), [("PageSize", "1000")]), _show_list)
+
+
+def _show_list(page: Record) -> None:
+    table = listing("SID", "NUMBER", "MPS", "CONNECTION", "NAME")
+    table.columns[1].no_wrap = True
+    for number in page.records("incoming_phone_numbers"):
+        table.add_row(*(number.text(name) for name in ("sid", "phone_number", "mps", "connection", "friendly_name")))
+    show_list(table, "No numbers yet: postdate numbers register +15005550006")
+
+
+@app.command()
+@command
+def show(sid: Sid, reach: Reach) -> None:
+    """Show a number."""
+    reach.show(lambda client: client.get(client.path("IncomingPhoneNumbers", sid)), _show)
+
+
+def _show(number: Record) -> None:
+    mps = number.text("mps")
+    show_fields(
+        [
+            ("number", number.text("phone_number")),
+            ("sid", number.text("sid")),
+            ("name", number.text("friendly_name")),
+            ("rate", "as fast as the carrier takes them" if mps == "0" else f"{mps} segments per second" if mps else ""),
+            ("connection", number.text("connection")),
+            ("service", number.text("messaging_service_sid")),
+            ("inbound to", number.text("sms_url")),
+            ("created", full_time(number.text("date_created"))),
+        ]
+    )
+
+
+@app.command()
+@command
+def register(
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="The number in E.164, such as +15005550006.")],
+    properties: Properties,
+    reach: Reach,
+) -> None:
+    """Register a number that your carrier lets you send from."""
+    fields = [("PhoneNumber", number), *properties.fields()]
+    reach.show(lambda client: client.post(client.path("IncomingPhoneNumbers"), fields), _show_new)
+
+
+def _show_new(number: Record) -> None:
+    _show(number)
+    say("", [f"Next, a service for it: postdate services add-sender MG... {number.text('sid')}"])
+
+
+@app.command()
+@command
+def update(sid: Sid, properties: Properties, reach: Reach) -> None:
+    """Change a number; what is not said stays."""
+    fields = properties.fields()
+    if not fields:
+        raise typer.BadParameter("say what to change, such as --mps 10")
+    reach.show(lambda client: client.post(client.path("IncomingPhoneNumbers", sid), fields), _show)
+
+
+@app.command()
+@command
+def remove(sid: Sid, reach: Reach) -> None:
+    """Give a number up: it leaves its service, and nothing is sent from it any more."""
+    reach.do(lambda client: client.delete(client.path("IncomingPhoneNumbers", sid)), f"{sid} is removed.")
