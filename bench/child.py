@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from bench.machine import ROOT
-from postdate.core.instant import SECOND
 
 _KILOBYTE = 1_024
 
@@ -83,5 +82,12 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """Return the processor time its threads have used."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1_000 / SECOND
+        return sum(_thread_seconds(task) for task in Path(f"/proc/{self.pid}/task").iterdir())
+
+    def loop_seconds(self) -> float:
+        """Return the processor time that the thread of its event loop has used."""
+        return _thread_seconds(Path(f"/proc/{self.pid}/task/{self.pid}"))
+
+
+def _thread_seconds(task: Path) -> float:
+    return int((task / "schedstat").read_text().split()[0]) / 1e9

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from bench.figures import share
 from bench.watching import Place, WatchedNode, furnish, recipient, settings_for
 from postdate.api.server import WebServer
-from postdate.clock import SystemClock
+from postdate.clock import SystemClock, breathe
 from postdate.connectors.sandbox_fields import Between
 from postdate.connectors.sandbox_script import ReceiptPlan, Report, Rule, Script
 from postdate.core.address import bucket_of
@@ -28,7 +28,7 @@ from postdate.core.instant import DAY, SECOND, Instant, ScheduleWindow
 from postdate.core.message import Message
 from postdate.core.resources import Account, Service
 from postdate.core.sid import CHANCE_BYTES, new_sid
-from postdate.store.contract import New
+from postdate.store.contract import AddResult, New
 from postdate.store.sqlite import SqliteStore
 
 _OK = b'{"ok":true}'
@@ -162,12 +162,20 @@ async def fill(given: Mapping[str, Any]) -> None:
     over = given["over"] * SECOND
     store = SqliteStore(data / "postdate.db")
     await store.open()
+    adding: asyncio.Task[list[AddResult]] | None = None
     for first in range(0, given["count"], _ADDED_AT_ONCE):
         numbers = range(first, min(first + _ADDED_AT_ONCE, given["count"]))
         now = clock.now()
         scattered = [(n, Instant(due + (n * _SCATTER % over if over else 0))) for n in numbers]
-        await store.add([New(_copy(model, n, send_at, now), _NO_CAP) for n, send_at in scattered], now)
-        tell(added=numbers.stop)
+        batch = [New(_copy(model, n, send_at, now), _NO_CAP) for n, send_at in scattered]
+        if adding is not None:
+            await adding
+            tell(added=first)
+        adding = asyncio.create_task(store.add(batch, now))
+        await breathe()  # the store works on this batch while the next one is made
+    if adding is not None:
+        await adding
+        tell(added=given["count"])
     await input_closed()  # a parent that kills us here leaves the store as a crash does
     await store.close()
 

@@ -10,7 +10,7 @@ import os
 import random
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from postdate.core.outcome import DoubtPolicy
 from postdate.core.resources import Account, AccountStatus, Sender, Service
 from postdate.flow.callbacks import Callbacks
 from postdate.flow.directory import Directory
-from postdate.flow.dispatch import Dispatcher, Ways, is_smart
+from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.housekeeping import Housekeeping
 from postdate.flow.ingest import Ingest, IngestRules
 from postdate.flow.lanes import Connection, Lanes
@@ -67,11 +67,9 @@ class Node:
         """Start; whatever was started is stopped again where a later part cannot start."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.failed = asyncio.get_running_loop().create_future()
-        try:
+        async with self._stack:
             await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
+            self._stack = self._stack.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -113,7 +111,7 @@ class Node:
         self.dispatcher = Dispatcher(self.store, self.directory, self.clock, ways, self.run_name)
         self.media = MediaFetcher(self.store, self.outgoing, self.clock, self.dispatcher.take, self.callbacks.wake)
         self._stack.push_async_callback(self.media.stop)
-        self.scheduler = Scheduler(self.store, self.clock, self.dispatcher.take)
+        self.scheduler = Scheduler(self.store, self.clock, self.dispatcher.take, LEAD)
         self._begin(self.scheduler.run, self.scheduler.stop)
 
     async def _start_accepting(self) -> None:
@@ -174,18 +172,16 @@ class Node:
         self._stack.push_async_callback(_close, connection.connector)
         self.lanes.connections[connection.name] = connection
 
-    def _begin(self, run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> None:
+    def _begin(self, run: Callable[[], Coroutine[object, object, None]], stop: Callable[[], None]) -> None:
         """Run a part in a task of its own; stop it in its turn. A part that breaks ends the node: `failed` says why."""
 
-        async def guarded() -> None:
-            try:
-                await run()
-            except BaseException as error:
-                if self.failed is not None and not self.failed.done() and not isinstance(error, asyncio.CancelledError):
-                    self.failed.set_exception(error)
-                raise
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and self.failed is not None and not self.failed.done():
+                self.failed.set_exception(error)
 
-        task = asyncio.get_running_loop().create_task(guarded())
+        task = asyncio.get_running_loop().create_task(run())
+        task.add_done_callback(ended)
 
         async def end() -> None:
             stop()

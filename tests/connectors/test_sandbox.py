@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -339,12 +339,18 @@ async def test_a_receipt_names_the_carriers_reference_and_maybe_our_sid(repeats:
 
 @pytest.mark.parametrize("delay", [0, 2 * SECOND])
 async def test_a_receipt_can_overtake_the_answer(delay: int) -> None:
-    tried = await trial({"delay": delay, "receipt": {"delay": "1s", "before_answer": True, "copies": 2}})
-    await tried.submit(message())
+    tried = await trial(
+        {"recipient": HANDSET, "delay": delay, "receipt": {"delay": "1s", "before_answer": True, "copies": 2}},
+        {"delay": "9s", "receipt": "none"},
+    )
+    await tried.submit(message(), message("SM2", recipient="+14155550111"))
     await tried.advance(MINUTE)
     assert tried.receipts() == [(SECOND, Event.DELIVER, None)] * 2
-    assert [at for at, _ in tried.said()] == [SECOND + delay]
-    assert tried.log == ["event", "event", "outcome"]
+    assert [(at, submission.sid) for at, submission, _ in tried.outcomes] == [
+        (SECOND + delay, "SM1"),
+        (9 * SECOND, "SM2"),
+    ]
+    assert tried.log == ["event", "event", "outcome", "outcome"]
 
 
 async def test_a_receipt_that_overtakes_was_taken_before_the_answer_is_given() -> None:
@@ -448,6 +454,15 @@ async def test_what_was_not_taken_is_no_duplicate() -> None:
     await tried.submit(message(attempt=1))
     await tried.submit(message(attempt=2))
     assert [one.attempt for one in tried.sandbox.inbox(HANDSET)] == [2]
+
+
+async def test_a_carrier_knows_the_last_ten_thousand_keys() -> None:
+    tried = await trial(dedupe=True)
+    batch = messages(10_000)
+    await tried.submit(*batch, batch[0])
+    assert tried.sandbox.received_total == 10_000
+    await tried.submit(message("SM"), batch[0], batch[-1])
+    assert tried.sandbox.received_total == 10_002
 
 
 @given(st.integers(0, 8), st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 1, 30, 70])), max_size=30))
@@ -588,26 +603,63 @@ async def test_a_receipt_that_is_never_taken_is_given_up() -> None:
     assert [type(outcome) for _, outcome in tried.said()] == [Accepted]  # it waited for the first try only
 
 
-class CountedClock(TestClock):
-    """A test clock that counts its timers."""
+class CountedTimer:
+    """A timer that counts as long as it may ring."""
 
-    timers = 0
+    def __init__(self, live: set["CountedTimer"]) -> None:
+        self.live = live
+        self.inner: Timer | None = None
+        live.add(self)
+
+    def cancel(self) -> None:
+        self.live.discard(self)
+        if self.inner is not None:
+            self.inner.cancel()
+
+
+class CountedClock(TestClock):
+    """A test clock that counts its timers: all there ever were, and those that may still ring."""
+
+    def __init__(self) -> None:
+        super().__init__(Instant(START - DAY), frozen=True)
+        self.timers = 0
+        self.live: set[CountedTimer] = set()
 
     def call_at(self, when: Monotonic, callback: Callable[[], None]) -> Timer:
+        timer = CountedTimer(self.live)
+
+        def ring() -> None:
+            self.live.discard(timer)
+            callback()
+
         self.timers += 1
-        return super().call_at(when, callback)
+        timer.inner = super().call_at(when, ring)
+        return timer
 
 
 async def test_a_thousand_messages_share_a_few_timers() -> None:
-    clock = CountedClock(Instant(START - DAY), frozen=True)
-    await clock.advance_to(START, breathe)
+    clock = CountedClock()
     tried = Trial(Sandbox(clock), clock)
     await tried.sandbox.open(tried.on_event)
-    await tried.submit(*messages(1000))
+    await tried.submit(*(replace(one, not_before=clock.now()) for one in messages(1000)))
     assert clock.timers == 1
     await tried.advance(MINUTE)
     assert len(tried.events) == 1000
     assert clock.timers < 50
+
+
+async def test_there_is_one_timer_at_a_time_and_none_when_closed() -> None:
+    clock = CountedClock()
+    tried = Trial(Sandbox(clock), clock)
+    await tried.sandbox.open(tried.on_event)
+    for later in (30, 20, 10, 40):
+        tried.sandbox.set_script(Script.parse({"rules": [{"receipt": {"delay": f"{later}s"}}]}))
+        await tried.submit(message(f"SM{later}", not_before=clock.now()))
+        assert len(clock.live) == 1
+    await tried.advance(15 * SECOND)
+    assert len(tried.events) == 1
+    await tried.sandbox.close()
+    assert clock.live == set()
 
 
 async def test_on_the_machines_clock() -> None:
@@ -665,6 +717,30 @@ async def test_a_batch_that_nobody_listens_to_holds_nothing_up() -> None:
     assert tried.is_idle()
     await tried.advance(MINUTE)
     assert sids(tried.sandbox.inbox(HANDSET)) == ["SM1"]  # the other had not left yet
+    again = asyncio.create_task(tried.sandbox.drain())
+    await tried.settle()
+    assert again.done()
+
+
+async def test_an_outcome_that_nobody_takes_is_forgotten_with_its_batch() -> None:
+    tried = await trial()
+    outcomes = tried.sandbox.submit(messages(2))
+    await anext(outcomes)
+    assert isinstance(outcomes, AsyncGenerator)
+    await outcomes.aclose()
+    assert tried.is_idle()
+
+
+async def test_drain_asks_for_outcomes_not_for_their_taking() -> None:
+    tried = await trial({"delay": "1s"})
+    outcomes = tried.sandbox.submit([message(not_before=Instant(START + SECOND))])
+    first = asyncio.ensure_future(anext(outcomes))
+    drained = asyncio.create_task(tried.sandbox.drain())
+    await tried.advance(2 * SECOND - 1)
+    assert not drained.done()
+    await tried.advance(1)
+    assert first.done()
+    assert drained.done()
 
 
 CLOSED: list[tuple[str, dict[str, object], int, type[Outcome], int]] = [
@@ -848,12 +924,16 @@ def test_another_seed_gives_another_result() -> None:
     st.none() | st.sampled_from([0, 1, 3 * MILLISECOND, SECOND, 2 * SECOND, 10 * SECOND]),
 )
 def test_each_submission_has_exactly_one_outcome(
-    script: dict[str, object], batches: list[list[Submission]], close_after: int | None
+    script: dict[str, object], written: list[list[Submission]], close_after: int | None
 ) -> None:
     async def scenario() -> None:
         clock = await clock_at_start()
         tried = Trial(Sandbox(clock, script=Script.parse(script)), clock)
         await tried.sandbox.open(tried.on_event)
+        batches = [
+            [replace(submission, sid=f"{submission.sid}-{number}") for submission in batch]
+            for number, batch in enumerate(written)
+        ]
         for batch in batches:
             await tried.submit(*batch)
         if close_after is not None:
@@ -864,12 +944,13 @@ def test_each_submission_has_exactly_one_outcome(
         await asyncio.gather(*tried.consumers)
         due = Counter(submission for batch in batches for submission in batch)
         assert Counter(submission for _, submission, _ in tried.outcomes) == due
-        taken = {(one.sid, one.attempt) for number in tried.sandbox.handsets() for one in tried.sandbox.inbox(number)}
-        for _, submission, outcome in tried.outcomes:
-            if isinstance(outcome, Unreachable | Busy | Refused):
-                assert (submission.sid, submission.attempt) not in taken
+        may_be_taken = {
+            (submission.sid, submission.attempt): submission.not_before
+            for _, submission, outcome in tried.outcomes
+            if isinstance(outcome, Accepted | InDoubt)
+        }
         for number in tried.sandbox.handsets():
             for one in tried.sandbox.inbox(number):
-                assert one.at >= min(s.not_before for s in due if (s.sid, s.attempt) == (one.sid, one.attempt))
+                assert one.at >= may_be_taken[one.sid, one.attempt]
 
     run(scenario())

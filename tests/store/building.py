@@ -135,9 +135,7 @@ def a_sender(number: int = 1, **changes: object) -> Sender:
 
 def a_service(**changes: object) -> Service:
     """Return the messaging service that messages here are sent through, with `changes`."""
-    service = Service(
-        sid=SERVICE, account_sid=ACCOUNT, friendly_name="Reminders", created_at=START, updated_at=START
-    )
+    service = Service(sid=SERVICE, account_sid=ACCOUNT, friendly_name="Reminders", created_at=START, updated_at=START)
     return msgspec.structs.replace(service, **changes)
 
 
@@ -208,13 +206,12 @@ async def perform(store: Store, event: Event, message: Message, at: Instant) -> 
             await store.dispatch([sid], assign(), at)
         case Event.CLAIM:
             await store.claim([sid], RUN, [], at)
-        case Event.RETURN:
-            await store.record([Returned(sid)], RUN, at)
         case Event.REFUSE:  # before it is decided, and after
             await store.dispatch([sid], always(Refuse(30036)), at)
             await store.record([Failed(sid, 30008)], RUN, at)
-        case Event.ACCEPT:
-            await store.record([Handed(sid, CONNECTION, ref_of(sid))], RUN, at)
+        case Event.RETURN | Event.ACCEPT:
+            taken = event is Event.ACCEPT
+            await store.record([Handed(sid, CONNECTION, ref_of(sid)) if taken else Returned(sid)], RUN, at)
         case Event.DELIVER | Event.UNDELIVER | Event.READ:
             await store.apply_receipts([overtaking(sid, event)], at)
         case Event.RECEIVE:

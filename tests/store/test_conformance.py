@@ -5,7 +5,7 @@ The rest of the suite is beside this file: `test_conformance_accept`, `_dispatch
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from itertools import permutations
 
 import msgspec
@@ -42,7 +42,7 @@ from tests.store.building import (
 
 AT = later(60)
 
-# --- the table of a message's life -------------------------------------------------------------------------------------
+# --- the table of a message's life -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", Status)
@@ -96,7 +96,7 @@ async def test_a_message_in_doubt(store: Store, event: Event) -> None:
     assert after.attempts == 1
 
 
-# --- cancel ------------------------------------------------------------------------------------------------------------
+# --- cancel ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_cancel_is_answered_with_the_message_as_it_is_now(store: Store) -> None:
@@ -134,7 +134,8 @@ async def test_answers_come_in_the_order_of_the_question(store: Store) -> None:
 async def test_another_accounts_message_is_neither_seen_nor_touched(store: Store) -> None:
     await add(store, a_message(1), a_message(2, account_sid=OTHER_ACCOUNT))
     mine, others = await store.cancel(ACCOUNT, [sid_of(1), sid_of(2)], AT)
-    assert mine is not None and mine.status is Status.CANCELED
+    assert mine is not None
+    assert mine.status is Status.CANCELED
     assert others is None
     assert await store.message(OTHER_ACCOUNT, sid_of(2)) == a_message(2, account_sid=OTHER_ACCOUNT)
     assert await timers(store) == [Cursor(SEND_AT, sid_of(2))]
@@ -148,7 +149,7 @@ async def test_what_is_not_scheduled_is_answered_as_it_is(store: Store, status: 
     assert await store.cancel(ACCOUNT, [message.sid], AT) == [message]
 
 
-# --- cancel against hand-off: exactly one wins -------------------------------------------------------------------------
+# --- cancel against hand-off: exactly one wins -----------------------------------------------------------------------
 
 ORDERS = list(permutations(["cancel", "dispatch", "claim"]))
 
@@ -198,19 +199,22 @@ async def test_cancel_and_hand_off_never_both_win(store: Store, order: tuple[str
 async def test_many_cancels_and_dispatches_at_once_share_the_messages_out(store: Store) -> None:
     sids = [sid_of(n) for n in range(60)]
     await add(store, *(a_message(n) for n in range(60)))
-    cancels = [store.cancel(ACCOUNT, [sid], AT) for sid in sids[::-1]]
-    dispatches = [store.dispatch(sids[n : n + 10], assign(), AT) for n in range(0, 60, 10)]
-    woven = [call for n, call in enumerate(cancels) for call in [call, *dispatches[n // 10 : n // 10 + (n % 10 == 5)]]]
+    woven: list[Awaitable[Sequence[object]]] = []
+    for n, sid in enumerate(reversed(sids)):
+        woven.append(store.cancel(ACCOUNT, [sid], AT))
+        if n % 10 == 5:
+            woven.append(store.dispatch(sids[n - 5 : n + 5], assign(), AT))
     results = await asyncio.gather(*woven)
     answers = [answer for result in results for answer in result]
     canceled = {m.sid for m in answers if isinstance(m, Message) and m.status is Status.CANCELED}
     claimed = {m.sid for m in await store.claim(sids, RUN, [], AT)}
-    assert canceled and claimed
+    assert canceled
+    assert claimed
     assert not canceled & claimed
     assert canceled | claimed == set(sids)
 
 
-# --- reschedule --------------------------------------------------------------------------------------------------------
+# --- reschedule ------------------------------------------------------------------------------------------------------
 
 NEW_TIME = Reschedule(Instant(SEND_AT + 5 * HOUR), Instant(SEND_AT + 7 * HOUR))
 
@@ -241,7 +245,8 @@ async def test_a_held_message_can_be_rescheduled(store: Store) -> None:
     await add(store, a_message(1))
     await store.dispatch([sid_of(1)], always(Hold(later(3600), "quiet hours")), SEND_AT)
     moved = await store.reschedule(ACCOUNT, sid_of(1), NEW_TIME, later(1))
-    assert moved is not None and moved.due_at == NEW_TIME.send_at
+    assert moved is not None
+    assert moved.due_at == NEW_TIME.send_at
     assert await timers(store) == [Cursor(NEW_TIME.send_at, sid_of(1))]
 
 
@@ -274,13 +279,14 @@ async def test_another_accounts_message_keeps_its_time(store: Store) -> None:
 @pytest.mark.parametrize("first", ["reschedule", "cancel"])
 async def test_a_reschedule_and_a_cancel_at_once(store: Store, first: str) -> None:
     await add(store, a_message(1))
-    calls = [store.reschedule(ACCOUNT, sid_of(1), NEW_TIME, AT), store.cancel(ACCOUNT, [sid_of(1)], AT)]
-    await asyncio.gather(*(calls if first == "reschedule" else reversed(calls)))
+    reschedule = store.reschedule(ACCOUNT, sid_of(1), NEW_TIME, AT)
+    cancel = store.cancel(ACCOUNT, [sid_of(1)], AT)
+    await (asyncio.gather(reschedule, cancel) if first == "reschedule" else asyncio.gather(cancel, reschedule))
     assert (await read(store, a_message(1))).status is Status.CANCELED
     assert await timers(store) == []
 
 
-# --- delete: the table's final statuses --------------------------------------------------------------------------------
+# --- delete: the table's final statuses ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", Status)

@@ -13,8 +13,8 @@ from postdate.core.decision import Fetch, Hold, Refuse
 from postdate.core.instant import Instant
 from postdate.core.message import Direction, Message, Options, Status
 from postdate.store.contract import (
-    AddResult,
     Added,
+    AddResult,
     AlreadyExists,
     Cursor,
     Decide,
@@ -50,7 +50,7 @@ from tests.store.building import (
 CAP_REACHED = NotAdded(35125)
 OPTED_OUT = NotAdded(21610)
 
-# --- what is added comes back ------------------------------------------------------------------------------------------
+# --- what is added comes back ----------------------------------------------------------------------------------------
 
 # A NUL has a test of its own; a lone surrogate is no text.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
@@ -166,7 +166,9 @@ async def test_a_batch_is_added_with_one_timer_for_each_message(store: Store) ->
 
 
 async def test_adding_announces_nothing(store: Store) -> None:
-    await add(store, *(a_message(n, status=s) for n, s in enumerate([Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED])))
+    await add(
+        store, *(a_message(n, status=s) for n, s in enumerate([Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED]))
+    )
     assert await announced(store) == []
 
 
@@ -188,7 +190,7 @@ async def test_a_message_is_seen_by_its_own_account_only(store: Store) -> None:
     assert await store.message(ACCOUNT, sid_of(2)) is None
 
 
-# --- the cap -----------------------------------------------------------------------------------------------------------
+# --- the cap ---------------------------------------------------------------------------------------------------------
 
 
 async def is_room(store: Store, number: int, scheduled: int, account_sid: str = ACCOUNT) -> bool:
@@ -260,7 +262,7 @@ async def test_a_rescheduled_message_counts_once(store: Store) -> None:
     assert await is_room(store, 10, scheduled=1)
 
 
-# --- idempotency keys --------------------------------------------------------------------------------------------------
+# --- idempotency keys ------------------------------------------------------------------------------------------------
 
 
 async def test_a_repeat_names_the_message_of_the_first_request(store: Store) -> None:
@@ -315,7 +317,7 @@ async def test_keys_are_forgotten_from_before_an_instant(store: Store) -> None:
     assert results == [Added(), Repeated(sid_of(2), True)]
 
 
-# --- opt-outs ----------------------------------------------------------------------------------------------------------
+# --- opt-outs --------------------------------------------------------------------------------------------------------
 
 
 def change(opted_out: bool, scope: str = SERVICE, account_sid: str = ACCOUNT, to: str = RECIPIENT) -> OptOutChange:
@@ -371,9 +373,7 @@ ORDERS: dict[str, tuple[list[OptOutChange], AddResult]] = {
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one batch", "one by one"])
 @pytest.mark.parametrize(("changes", "result"), ORDERS.values(), ids=ORDERS.keys())
-async def test_the_last_word_counts(
-    store: Store, changes: list[OptOutChange], result: AddResult, apart: bool
-) -> None:
+async def test_the_last_word_counts(store: Store, changes: list[OptOutChange], result: AddResult, apart: bool) -> None:
     for batch in [[c] for c in changes] if apart else [changes]:
         await store.add_inbound([], batch, START)
     assert await add(store, a_message(status=Status.ACCEPTED)) == [result]

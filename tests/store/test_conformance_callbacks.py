@@ -41,7 +41,7 @@ AT = later(60)
 URL = "https://example.com/"
 APPLICATION = an_application().sid
 
-# --- what is announced -------------------------------------------------------------------------------------------------
+# --- what is announced -----------------------------------------------------------------------------------------------
 
 STEPS: dict[Status, tuple[Status, Event]] = {
     Status.QUEUED: (Status.SCHEDULED, Event.ASSIGN),
@@ -113,7 +113,7 @@ async def test_a_redaction_is_not_announced(store: Store) -> None:
     assert await callbacks(store) == before
 
 
-# --- where to ----------------------------------------------------------------------------------------------------------
+# --- where to --------------------------------------------------------------------------------------------------------
 
 PRECEDENCE: dict[str, tuple[str | None, str | None, str | None, str | None]] = {
     "message before all": ("message", "application", "service", "message"),
@@ -125,9 +125,7 @@ PRECEDENCE: dict[str, tuple[str | None, str | None, str | None, str | None]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("message", "application", "service", "told"), PRECEDENCE.values(), ids=PRECEDENCE.keys()
-)
+@pytest.mark.parametrize(("message", "application", "service", "told"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
 async def test_whose_url_is_called(
     store: Store, message: str | None, application: str | None, service: str | None, told: str | None
 ) -> None:
@@ -184,7 +182,7 @@ async def test_each_message_of_a_batch_has_its_own_url(store: Store) -> None:
     }
 
 
-# --- due, settled, tried again -----------------------------------------------------------------------------------------
+# --- due, settled, tried again ---------------------------------------------------------------------------------------
 
 
 async def settle_all(store: Store) -> None:

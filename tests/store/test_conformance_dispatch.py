@@ -1,4 +1,4 @@
-"""Every store: timers come in order and once, decisions are written whole, a claim is won once, stale outcomes nothing."""
+"""Every store: timers come in order and once, decisions are written whole, a claim is won once and held by its run."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ from tests.store.building import (
 
 AT = later(60)
 
-# --- due ---------------------------------------------------------------------------------------------------------------
+# --- due -------------------------------------------------------------------------------------------------------------
 
 
 async def pages(store: Store, after: Cursor, before: Instant, limit: int) -> list[Cursor]:
@@ -107,7 +107,7 @@ UNDECIDED = {
     ),
 }
 
-# --- dispatch ----------------------------------------------------------------------------------------------------------
+# --- dispatch --------------------------------------------------------------------------------------------------------
 
 
 async def decided(store: Store, message: Message, decision: Decision, **changes: object) -> Message:
@@ -246,7 +246,7 @@ async def test_a_decision_that_fails_changes_nothing(store: Store) -> None:
     assert await everything(store) == before
 
 
-# --- the facts a decision is made from ---------------------------------------------------------------------------------
+# --- the facts a decision is made from -------------------------------------------------------------------------------
 
 
 async def facts(store: Store, message: Message, decision: Decision | None = None) -> Due:
@@ -328,7 +328,7 @@ async def test_fetched_media_are_counted(store: Store) -> None:
     assert (await facts(store, message)).media == 2
 
 
-# --- claim -------------------------------------------------------------------------------------------------------------
+# --- claim -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_claim_is_won_once(store: Store) -> None:
@@ -401,7 +401,7 @@ async def test_when_a_sender_is_free_never_goes_back(
     assert await store.lanes() == {sender: later(seconds) for sender, seconds in expected.items()}
 
 
-# --- record ------------------------------------------------------------------------------------------------------------
+# --- record ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_the_carrier_took_is_sent(store: Store) -> None:
@@ -445,8 +445,9 @@ async def test_a_message_nobody_knows_of_is_in_doubt(store: Store) -> None:
 async def test_the_outcomes_of_a_batch_are_told_apart(store: Store) -> None:
     batch = [await bring(store, a_message(n), Status.SENDING) for n in range(5)]
     sids = [m.sid for m in batch]
-    results = [Failed(sids[0], 30005), Handed(sids[1], CONNECTION, "r1"), Returned(sids[2]), Doubted(sids[3])]
-    await store.record([*results, Handed(sids[4], CONNECTION, "r4")], RUN, AT)
+    results: list[Result] = [Failed(sids[0], 30005), Handed(sids[1], CONNECTION, "r1"), Returned(sids[2])]
+    results += [Doubted(sids[3]), Handed(sids[4], CONNECTION, "r4")]
+    await store.record(results, RUN, AT)
     found = [await read(store, m) for m in batch]
     assert [(m.status, m.claim, m.carrier_ref, m.error_code, m.doubt_at) for m in found] == [
         (Status.FAILED, None, None, 30005, None),

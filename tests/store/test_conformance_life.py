@@ -233,12 +233,13 @@ class Lives(RuleBasedStateMachine):
         lives = {sid_of(n): self.model.lives[sid_of(n)] for n in numbers if sid_of(n) in self.model.lives}
         until = Instant(self.at + HOUR)
         self.at = max([self.at, *(life.due_at for life in lives.values())])  # all of them are due
-        decision: Decision = {
+        known: dict[str, Decision] = {
             "assign": Assign(a_sender(), 1),
             "hold": Hold(until, "quiet hours"),
             "fetch": Fetch(),
             "refuse": Refuse(30036),
-        }[kind]
+        }
+        decision = known[kind]
         asked: set[str] = set()
 
         def decide(due: Due) -> Decision:

@@ -139,7 +139,7 @@ async def test_one_of_many_that_want_an_address_gets_it(store: Store) -> None:
     assert list(await kept(store)) == [a_sender(won.index(True)).sid]
 
 
-# --- what depends on a resource alone ----------------------------------------------------------------------------------
+# --- what depends on a resource alone --------------------------------------------------------------------------------
 
 
 async def sticky(store: Store, number: int, decision: Decision) -> str | None:

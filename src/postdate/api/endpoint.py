@@ -61,6 +61,10 @@ class Answer:
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
+class HungUp(Exception):
+    """The customer went away before the request was whole: nobody carries out half a request, or answers it."""
+
+
 class Endpoint:
     """One path of the API, as an ASGI application."""
 
@@ -73,6 +77,8 @@ class Endpoint:
         """Answer one request."""
         try:
             answer = await self._answer(scope, receive)
+        except HungUp:
+            return
         except Rejected as error:
             answer = rejected(error)
         except StoreError as error:
@@ -146,19 +152,24 @@ def credentials(header: bytes) -> tuple[str, str]:
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], most: int) -> bytes:
-    """Return the body; raise Rejected (20413) where it is longer than `most` bytes."""
-    too_large = Rejected(20413, f"A request body has at most {most} bytes.")
+    """Return the whole body; raise Rejected (20413) where it is longer than `most`, HungUp where it breaks off."""
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > most:
-        raise too_large
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
+        raise _too_large(most)
+    body: bytes = b""
+    while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
         body += message.get("body", b"")
         if len(body) > most:
-            raise too_large
-    return body
+            raise _too_large(most)
+        if not message.get("more_body", False):
+            return body
+
+
+def _too_large(most: int) -> Rejected:
+    return Rejected(20413, f"A request body has at most {most} bytes.")
 
 
 def rejected(error: Rejected) -> Answer:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from postdate.api.endpoint import Answer, Request
-from postdate.api.paging import listing, read_page, v2010
+from postdate.api.paging import listing, page_of, read_page, v2010
 from postdate.api.twilio import API_VERSION, message_json, parse_send, read_instant, shown
 from postdate.core.address import InvalidAddress, parse_recipient
 from postdate.core.errors import Rejected
@@ -11,15 +11,25 @@ from postdate.core.instant import Instant, InvalidInstant, format_rfc2822, parse
 from postdate.core.message import FINAL, Message, Status
 from postdate.store.contract import Amendment, Cursor, MediaRow, MessageQuery
 
+LONGEST_KEY = 255
+
 _FILTERS = ("To", "From", "DateSent", "DateSent<", "DateSent>", "Status", "MessagingServiceSid", "SendAt<", "SendAt>")
 
 
 async def create(request: Request) -> Answer:
     """Accept a message, to be sent at once or at its SendAt: 201 once it is on disk."""
-    key = request.headers.get(b"idempotency-key")
-    command = parse_send(request.form, key[:255].decode("latin-1") if key else None)
+    if not request.parts.directory.is_active(request.account):
+        raise Rejected(20005)  # its parent may act on it, not send for it
+    command = parse_send(request.form, _idempotency_key(request))
     message = await request.parts.ingest.accept(request.account, command)
     return Answer(201, message_json(message))
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get(b"idempotency-key", b"")
+    if len(key) > LONGEST_KEY:
+        raise Rejected(20001, f"An Idempotency-Key has at most {LONGEST_KEY} characters, not {len(key)}.")
+    return key.decode("latin-1") or None
 
 
 async def fetch(request: Request) -> Answer:
@@ -65,6 +75,7 @@ async def delete(request: Request) -> Answer:
     """Delete a message that is final, with its media."""
     message = await _found(request)
     if not await request.parts.store.delete(request.account.sid, message.sid):
+        message = await _found(request)  # another request may have deleted it meanwhile
         raise Rejected(20009, f"The message is {message.status}: cancel it or wait before you delete it.")
     return Answer(204)
 
@@ -156,9 +167,7 @@ async def list_media(request: Request) -> Answer:
     message = await _found(request)
     page = read_page(request.query)
     rows = await request.parts.store.media(message.sid)
-    after = page.after.sid if page.after is not None and not page.reverse else ""
-    rest = [row for row in rows if row.sid > after]
-    found = listing(page, rest[: page.size + 1], lambda row: Cursor(row.created_at, row.sid), _media_json)
+    found = page_of(page, rows, lambda row: Cursor(row.created_at, row.sid), _media_json)
     path = f"/{API_VERSION}/Accounts/{request.account.sid}/Messages/{message.sid}/Media.json"
     return Answer(200, v2010("media_list", page, found, path, {}))
 

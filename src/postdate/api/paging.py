@@ -1,5 +1,6 @@
 """Lists as Twilio pages them: `PageSize`, `Page` and an opaque `PageToken`, in the two shapes of its two APIs."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from postdate.store.contract import Cursor
 
 DEFAULT_SIZE = 50
 LARGEST_SIZE = 1_000
+_TIME = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def read_page(query: Form) -> Page:
     if token is None:
         return Page(size, 0, None, reverse=False)
     kind, sid, at = token[:2], token[2:36], token[36:]
-    if kind not in ("PA", "PB") or len(sid) != 34 or not at.isdigit():
+    if kind not in ("PA", "PB") or len(sid) != 34 or not _TIME.fullmatch(at):
         raise Rejected(20001, "The PageToken is not one of ours: take it from next_page_uri as it is.")
     return Page(size, number, Cursor(Instant(int(at)), sid), reverse=kind == "PB")
 

@@ -132,9 +132,9 @@ class AlphaPool(Pool):
     async def create(self, request: Request) -> Answer:
         """Make an alpha sender; raise Rejected (21710) where the service has it already."""
         directory, at = request.parts.directory, request.parts.clock.now()
-        name, country = _alpha(request.form), self.country_of(request.form)
         async with directory.changing:
             service = _service(request)
+            name, country = _alpha(request.form), self.country_of(request.form)
             pool = directory.pool(service.sid)
             if any(s.kind is self.kind and (s.address, s.country) == (name, country) for s in pool):
                 raise Rejected(21710, f"The alpha sender {name} is in this messaging service already.")

@@ -10,7 +10,9 @@ from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import Row, full_time, listing, say, show_fields, show_list, status_text
 
-app = typer.Typer(help="Your account and its subaccounts, each of which sees its own messages only.", no_args_is_help=True)
+app = typer.Typer(
+    help="Your account and its subaccounts, each of which sees its own messages only.", no_args_is_help=True
+)
 
 Sid = Annotated[str, typer.Argument(metavar="AC", help="The account: AC and 32 hex digits.")]
 

@@ -76,8 +76,6 @@ def _fields(group: type) -> list[inspect.Parameter]:
         assert len(get_args(hints[field.name])) == 2
         default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
         parameters.append(
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
-            )
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])
         )
     return parameters

@@ -11,7 +11,7 @@ from postdate.cli.command import command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import ROOMY, console, full_time, listing, say, short_time, show_fields, show_list, status_text
-from postdate.core.instant import Instant, InvalidDuration, format_iso_exact, parse_instant, parse_span
+from postdate.core.instant import Instant, InvalidDuration, format_iso_exact, parse_duration, parse_instant
 
 app = typer.Typer(help="Send, schedule, move, cancel and look up messages.", no_args_is_help=True)
 
@@ -75,14 +75,14 @@ class When:
         if self.at is not None:
             return self.at
         assert self.wait is not None
-        return format_iso_exact(Instant(_now(client) + parse_span(self.wait)))
+        return format_iso_exact(Instant(_now(client) + parse_duration(self.wait)))
 
     def check(self) -> None:
         """Raise where not exactly one of the two is given, or the span is none."""
         if (self.at is None) == (self.wait is None):
             raise typer.BadParameter("say when: one of --at and --in")
         try:
-            parse_span(self.wait or "1h")
+            parse_duration(self.wait or "1h")
         except InvalidDuration as error:
             raise typer.BadParameter(str(error), param_hint="--in") from None
 
@@ -149,8 +149,8 @@ def _show_list(page: Record) -> None:
     now = _here_and_now()
     for message in page.records("messages"):
         when = next(message.text(name) for name in ("due_at", "date_sent", "date_created") if name in message)
-        row = [message.text("sid"), status_text(message), message.text("to"), short_time(when, now)]
-        table.add_row(*row, *([message.text("body")] if roomy else []))
+        body = [message.text("body")] if roomy else []
+        table.add_row(message.text("sid"), status_text(message), message.text("to"), short_time(when, now), *body)
     more = "There are more: raise --limit, or narrow the list with --status, --to, --service."
     show_list(table, "No messages.", more if "next_page_uri" in page else "")
 
@@ -175,12 +175,16 @@ def _show(message: Record) -> None:
             ("send at", full_time(message.text("send_at"))),
             ("sent", full_time(message.text("date_sent"))),
             ("created", full_time(message.text("date_created"))),
-            ("segments", message.text("num_segments")),
-            ("media", message.text("num_media") if message.text("num_media") != "0" else ""),
+            ("segments", _count(message.text("num_segments"))),
+            ("media", _count(message.text("num_media"))),
             ("tags", message.text("tags") if tags is not None else ""),
             ("body", message.text("body")),
         ]
     )
+
+
+def _count(number: str) -> str:
+    return "" if number == "0" else number
 
 
 @app.command()

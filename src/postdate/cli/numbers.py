@@ -26,9 +26,7 @@ class Properties:
     connection: Annotated[
         str | None, typer.Option("--connection", help="The way to its carrier: sandbox, or http where it is set up.")
     ] = None
-    sms_url: Annotated[
-        str | None, typer.Option("--sms-url", metavar="URL", help="Whom to give what comes in.")
-    ] = None
+    sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to give what comes in.")] = None
 
     def fields(self) -> list[tuple[str, str]]:
         """Return those that were given as the API's parameters."""
@@ -70,7 +68,10 @@ def _show(number: Record) -> None:
             ("number", number.text("phone_number")),
             ("sid", number.text("sid")),
             ("name", number.text("friendly_name")),
-            ("rate", "as fast as the carrier takes them" if mps == "0" else f"{mps} segments per second" if mps else ""),
+            (
+                "rate",
+                "as fast as the carrier takes them" if mps == "0" else f"{mps} segments per second" if mps else "",
+            ),
             ("connection", number.text("connection")),
             ("service", number.text("messaging_service_sid")),
             ("inbound to", number.text("sms_url")),

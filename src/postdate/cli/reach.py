@@ -39,9 +39,7 @@ class Reach:
             rich_help_panel=_PANEL,
         ),
     ] = Path("data")
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the API's JSON as it is.", rich_help_panel=_PANEL)
-    ] = False
+    json: Annotated[bool, typer.Option("--json", help="Print the API's JSON as it is.", rich_help_panel=_PANEL)] = False
 
     def client(self) -> Client:
         """Return the way to the node; raise Trouble where nothing says which, or as whom."""
@@ -62,8 +60,7 @@ class Reach:
             return Credentials(url, sid, token)
         if kept is None:
             raise NotReached(
-                f"No credentials: set {ACCOUNT_SID} and {AUTH_TOKEN}, on the node's machine by "
-                'eval "$(postdate env)".'
+                f'No credentials: set {ACCOUNT_SID} and {AUTH_TOKEN}, on the node\'s machine by eval "$(postdate env)".'
             )
         return Credentials(url, kept.account_sid, kept.auth_token)
 

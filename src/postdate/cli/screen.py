@@ -35,6 +35,7 @@ STATUS_STYLES: Final = MappingProxyType(
     }
 )
 _HALF_A_YEAR: Final = 183 * DAY
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def console() -> Console:
@@ -60,9 +61,8 @@ def short_time(text: str, now: Instant) -> str:
     except InvalidInstant:
         return text
     year, month, day = format_iso(at)[:10].split("-")
-    name = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()[int(month) - 1]
-    clock_time = format_iso(at)[11:16]
-    return f"{day} {name} {clock_time if abs(at - now) < _HALF_A_YEAR else year:>5}"
+    time_of_day = format_iso(at)[11:16]
+    return f"{day} {_MONTHS[int(month) - 1]} {time_of_day if abs(at - now) < _HALF_A_YEAR else year:>5}"
 
 
 def full_time(text: str) -> str:

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from postdate.cli.client import Client, services
-from postdate.cli.command import command
+from postdate.cli.command import Trouble, command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
-from postdate.cli.screen import full_time, listing, say, short_time, show_fields, show_list
+from postdate.cli.screen import full_time, listing, say, show_fields, show_list
 
 app = typer.Typer(help="Messaging services and their sender pools.", no_args_is_help=True)
 
@@ -157,16 +157,36 @@ def remove(sid: Sid, reach: Reach) -> None:
 def add_sender(
     sid: Sid,
     sender: Annotated[
-        str, typer.Argument(metavar="SENDER", help="PN... of a number, SC... of a short code, or an alpha sender's name.")
+        str,
+        typer.Argument(
+            metavar="SENDER", help="A registered number, its SID (PN..., SC..., XE...), or an alpha sender."
+        ),
     ],
     reach: Reach,
 ) -> None:
     """Add a sender to the pool of a messaging service."""
-    _, path, parameter, _, address = _pool_of(sender)
-    reach.show(
-        lambda client: client.post(services(sid, path), [(parameter, sender)]),
-        lambda added: say(f"{added.text(address)} ({added.text('sid')}) sends for {sid}."),
-    )
+
+    def ask(client: Client) -> bytes:
+        known = _sid_of(client, sender)
+        _, path, parameter, _, _ = _pool_of(known)
+        return client.post(services(sid, path), [(parameter, known)])
+
+    def show_added(added: Record) -> None:
+        address = next((added.text(name) for *_, name in _POOLS if name in added), "")
+        say(f"{address} ({added.text('sid')}) sends for {sid}.")
+
+    reach.show(ask, show_added)
+
+
+def _sid_of(client: Client, sender: str) -> str:
+    """Return the SID of a number that was given as one; what is none stays as it is."""
+    if not sender.startswith("+"):
+        return sender
+    page = Record.parse(client.get(client.path("IncomingPhoneNumbers"), [("PhoneNumber", sender)]))
+    for number in page.records("incoming_phone_numbers"):
+        if number.text("phone_number") == sender:
+            return number.text("sid")
+    raise Trouble(f"{sender} is not registered: postdate numbers register {sender}")
 
 
 @app.command()

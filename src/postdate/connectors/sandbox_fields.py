@@ -51,9 +51,9 @@ class Between:
             raise InvalidScript(str(wrong)) from None
 
     def length(self, start: Instant, chance: float) -> int:
-        """Return how long a wait that begins at `start` is. Its end lies on a grid, so that many waits end together."""
+        """Return how long a wait from `start` is, by `chance` in [0, 1). It ends on a grid: many end together."""
         width = self.most - self.least
-        drawn = self.least + min(int((width + 1) * chance), width)
+        drawn = self.least + int((width + 1) * chance)
         grain = width // _STEPS
         if grain < 2:
             return drawn

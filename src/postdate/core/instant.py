@@ -108,7 +108,12 @@ def _rfc2822_at(second_of_epoch: int) -> str:
 
 def format_iso(at: Instant) -> str:
     """Write `at` as `2015-07-30T20:12:31Z`, cut to the second."""
-    days, rest = divmod(at // SECOND, 86_400)
+    return _iso_at(at // SECOND)
+
+
+@lru_cache(maxsize=64)
+def _iso_at(second_of_epoch: int) -> str:
+    days, rest = divmod(second_of_epoch, 86_400)
     minutes, second = divmod(rest, 60)
     hour, minute = divmod(minutes, 60)
     return f"{date.fromordinal(days + _EPOCH_DAY)}T{hour:02}:{minute:02}:{second:02}Z"

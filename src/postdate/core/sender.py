@@ -68,7 +68,7 @@ def choose_sender(
 
 def _still_right(sender: Sender, able: Sequence[Sender], country: str) -> bool:
     """A sticky sender from abroad gives way once the pool has one of the recipient's own country."""
-    return sender.country == country or all(s.country != country for s in able)
+    return sender.country in ("", country) or all(s.country != country for s in able)
 
 
 def _narrow(senders: Sequence[Sender], recipient: str, country: str, geomatch: bool) -> Sequence[Sender]:

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from postdate.clock import Clock
 from postdate.core.commands import segments_of
 from postdate.core.decision import Assign, Decision, Facts, Fetch, Hold, decide
+from postdate.core.instant import MILLISECOND
 from postdate.core.message import Message, Status
 from postdate.core.resources import Account, AccountStatus, Sender, Service
 from postdate.flow.directory import Directory
 from postdate.store.contract import Cursor, Dispatched, Due, Store
+
+LEAD = 250 * MILLISECOND  # decided at most this long before it is due: lateness hides the commits
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class Dispatcher:
     async def take(self, sids: Sequence[str]) -> None:
         """Decide about due messages and hand them on."""
         room = _Room(self._ways.has_room)
-        answers = await self._store.dispatch(sids, lambda due: self._decide(due, room), self._clock.now())
+        answers = await self._store.dispatch(sids, lambda due: self._decide(due, room), self._clock.now(), LEAD)
         self._ways.wake_callbacks()
         for answer in answers:
             await self._hand_on(answer)

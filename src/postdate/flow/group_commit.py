@@ -51,13 +51,11 @@ class GroupCommit(Generic[Item, Result]):
     async def _commit_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._commit([item for item, _ in batch])
-        except BaseException as error:  # whatever the commit raised belongs to those who wait for it
+        except Exception as error:  # noqa: BLE001  whatever the commit raised belongs to those who wait for it
             for _, done in batch:
                 if not done.done():
                     done.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
             return
         for (_, done), result in zip(batch, results, strict=True):
-            if not done.done():  # a caller that was cancelled no longer waits; its item is durable all the same
+            if not done.done():  # a caller that was called off no longer waits; its item is durable all the same
                 done.set_result(result)

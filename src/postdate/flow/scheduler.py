@@ -8,13 +8,12 @@ import heapq
 from collections.abc import Awaitable, Callable, Sequence
 
 from postdate.clock import Clock
-from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
+from postdate.core.instant import SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
 from postdate.store.contract import BEGINNING, Cursor, Store, StoreError
 
 HORIZON = 60 * SECOND
-LEAD = 250 * MILLISECOND  # released at most this long before it is due: lateness hides the commits
-EARLIEST_WAKE = 150 * MILLISECOND  # and woken for this long before, so that a batch gathers
+WAKE_SHARE = 0.6  # woken for what is due at this share of the lead, so that a batch gathers
 MOST_RELEASED = 1_024
 MOST_READ = 10_000
 ROOM = 50_000  # with this many in the heap, nothing more is read
@@ -27,10 +26,11 @@ Take = Callable[[Sequence[str]], Awaitable[None]]
 class Scheduler:
     """Releases SIDs to `take` in the order of their timers. Owned by one task: `run`."""
 
-    def __init__(self, store: Store, clock: Clock, take: Take) -> None:
+    def __init__(self, store: Store, clock: Clock, take: Take, lead: int) -> None:
         self._store = store
         self._clock = clock
         self._take = take
+        self._lead = lead  # microseconds before it is due that a message may be released
         self._alarm = Alarm(clock)
         self._heap: list[Cursor] = []
         self._cursor = BEGINNING  # everything up to here was read
@@ -106,7 +106,7 @@ class Scheduler:
         """Hand on one batch of what is due within the lead; say whether there was any."""
         now = self._clock.now()
         batch: dict[str, Cursor] = {}
-        while self._heap and self._heap[0].due_at <= now + LEAD and len(batch) < MOST_RELEASED:
+        while self._heap and self._heap[0].due_at <= now + self._lead and len(batch) < MOST_RELEASED:
             timer = heapq.heappop(self._heap)
             batch[timer.sid] = timer
         if not batch:
@@ -122,7 +122,7 @@ class Scheduler:
     def _next_wake(self) -> Monotonic | None:
         wakes: list[int] = []
         if self._heap:
-            wakes.append(self._heap[0].due_at - EARLIEST_WAKE)
+            wakes.append(self._heap[0].due_at - int(self._lead * WAKE_SHARE))
         if self._next_unread is not None and len(self._heap) < ROOM:
             wakes.append(self._next_unread - HORIZON // 2)
         if not wakes:

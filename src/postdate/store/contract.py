@@ -243,8 +243,12 @@ class Store(Protocol):
     async def due(self, after: Cursor, before: Instant, limit: int) -> list[Cursor]:
         """Return timers after `after` and before `before`, in order."""
 
-    async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
-        """Read, decide and write the due messages among `sids`; those decided before come back as they are."""
+    async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant, ahead: int = 0) -> list[Dispatched]:
+        """Read, decide and write those of `sids` that are due within `ahead` microseconds of `at`.
+
+        Those decided before come back as they are. A message that was moved to a later time is not due: an old timer
+        of it changes nothing.
+        """
 
     async def claim(
         self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant

@@ -7,7 +7,8 @@ arguments; the SQL beside this file is the source of every statement.
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import msgspec
 
 from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
 from postdate.core.instant import Instant
-from postdate.core.message import PENDING, Event, Message, Status, advance, after, is_undecided
+from postdate.core.message import PENDING, Event, Message, Status, after, is_undecided
 from postdate.core.resources import Resource, unique_key
 from postdate.store.contract import (
     Added,
@@ -26,9 +27,7 @@ from postdate.store.contract import (
     Cursor,
     Decide,
     Dispatched,
-    Doubted,
     Due,
-    Failed,
     Handed,
     MediaRow,
     MessageQuery,
@@ -39,10 +38,10 @@ from postdate.store.contract import (
     Repeated,
     Reschedule,
     Result,
-    Returned,
     Settled,
     StoreUnavailable,
 )
+from postdate.store.standing import Standing, news, told
 from postdate.store.statements import load_migrations, load_statements
 from postdate.store.writer import Readers, Writer
 
@@ -54,7 +53,7 @@ _callbacks = msgspec.json.Decoder(list[CallbackRow])
 _media = msgspec.json.Decoder(list[MediaRow])
 _medium = msgspec.json.Decoder(MediaRow)
 _resources = msgspec.json.Decoder(list[Resource])
-_pairs = msgspec.json.Decoder(list[tuple[str, str]])
+_standings = msgspec.json.Decoder(list[Standing])
 _numbers = msgspec.json.Decoder(dict[str, int])
 _parked = msgspec.json.Decoder(list[tuple[str, Event, int | None]])
 _rows_of_text = msgspec.json.Decoder(list[tuple[str, str, str]])
@@ -84,32 +83,29 @@ class SqliteStore:
         return self._writer.in_flight == 0 and self._readers.in_flight == 0
 
     async def open(self) -> None:
-        """Lock, open and migrate the file."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreUnavailable(
-                f"another process has {self._path} open: stop it, or choose another --data folder"
-            ) from None
-        except OSError as error:
-            raise StoreUnavailable(
-                f"{self._path}: {error.strerror}: choose a --data folder that can be written"
-            ) from None
-        try:
-            self._writer = Writer(self._path)
-        except apsw.Error as error:
-            raise StoreUnavailable(f"{self._path} cannot be opened as a SQLite file: {error}") from None
-        await self._writer.run(self._migrate)
-        self._readers = Readers(self._path)
+        """Lock, open and migrate the file; where that fails nothing is left behind."""
+        async with AsyncExitStack() as undo:
+            self._lock = _locked(self._path)
+            undo.callback(self._unlock)
+            try:
+                self._writer = Writer(self._path)
+            except apsw.Error as error:
+                raise StoreUnavailable(f"{self._path} cannot be opened as a SQLite file: {error}") from None
+            undo.push_async_callback(self._writer.close)
+            await self._writer.run(self._migrate)
+            self._readers = Readers(self._path)
+            undo.pop_all()
 
     async def close(self) -> None:
         """Finish what is under way and close."""
         await self._readers.close()
         await self._writer.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
 
     def _migrate(self, db: apsw.Connection) -> None:
         version = int(db.pragma("user_version"))
@@ -148,6 +144,7 @@ class SqliteStore:
         self._find_repeats(db, new, results)
         self._find_opted_out(db, new, results)
         self._find_over_cap(db, new, results)
+        _follow_first(results, new)
         added = [n for n, result in zip(new, results, strict=True) if isinstance(result, Added)]
         if not added:
             return results
@@ -227,7 +224,7 @@ class SqliteStore:
             gone = _json([m.sid for m in won])
             self._do(db, "cancel", gone, account_sid, at)
             self._do(db, "drop_timers", _json([(m.due_at, m.sid) for m in won]))
-            self._do(db, "add_callbacks", gone, at)
+            self._tell(db, [told(m.sid, Status.CANCELED) for m in won], at)
             self._count(db, {account_sid: -len(won)})
             for m in won:
                 found[m.sid] = msgspec.structs.replace(m, status=after(m.status, Event.CANCEL), updated_at=at)
@@ -260,14 +257,16 @@ class SqliteStore:
             lambda db: _cursors.decode(self._get(db, "due", after.due_at, after.sid, before, limit))
         )
 
-    async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
-        """Read, decide and write the due messages among `sids`."""
-        return await self._writer.run(lambda db: self._dispatch(db, sids, decide, at))
+    async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant, ahead: int = 0) -> list[Dispatched]:
+        """Read, decide and write those of `sids` that are due within `ahead` microseconds of `at`."""
+        return await self._writer.run(lambda db: self._dispatch(db, sids, decide, at, ahead))
 
-    def _dispatch(self, db: apsw.Connection, sids: Sequence[str], decide: Decide, at: Instant) -> list[Dispatched]:
+    def _dispatch(
+        self, db: apsw.Connection, sids: Sequence[str], decide: Decide, at: Instant, ahead: int
+    ) -> list[Dispatched]:
         answer: list[Dispatched] = []
         decided: list[tuple[Due, Decision, Message]] = []
-        for due in _due.decode(self._get(db, "read_due", _json(sids))):
+        for due in _due.decode(self._get(db, "read_due", _json(list(dict.fromkeys(sids))), at + ahead)):
             if not is_undecided(due.message):
                 answer.append(Dispatched(due.message, None))
                 continue
@@ -299,9 +298,11 @@ class SqliteStore:
             return
         rows = [(m.sid, m.status, m.sender, m.sender_sid, m.num_segments, m.error_code, m.due_at) for m in changed]
         self._do(db, "decide", _json(rows), at)
-        moved = _json([m.sid for m in changed if m.status not in PENDING])
-        self._do(db, "add_callbacks", moved, at)
-        self._do(db, "drop_timers_of", moved)
+        moved = [m for m in changed if m.status not in PENDING]
+        self._tell(db, [told(m.sid, m.status) for m in moved], at)
+        refused = [(m.due_at, m.sid) for m in moved if m.status is not Status.QUEUED]
+        if refused:
+            self._do(db, "drop_timers", _json(refused))
 
     # -- claim, record -------------------------------------------------------------------------------------------------
 
@@ -314,11 +315,14 @@ class SqliteStore:
     def _claim(
         self, db: apsw.Connection, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
     ) -> list[Message]:
-        asked = _json(sids)
-        self._do(db, "claim", asked, run, at)
+        won = _json([s.sid for s in self._standings(db, sids).values() if s.can_be_claimed])
+        self._do(db, "claim", won, run, at)
         if free_at:
             self._do(db, "keep_lanes", _json(free_at))
-        return _messages.decode(self._get(db, "read_claimed", asked, run, at))
+        return _messages.decode(self._get(db, "read_claimed", won))
+
+    def _standings(self, db: apsw.Connection, sids: Iterable[str]) -> dict[str, Standing]:
+        return {s.sid: s for s in _standings.decode(self._get(db, "standings", _json(list(sids))))}
 
     async def lanes(self) -> dict[str, Instant]:
         """Return when each sender is free."""
@@ -330,31 +334,31 @@ class SqliteStore:
         await self._writer.run(lambda db: self._record(db, results, run, at))
 
     def _record(self, db: apsw.Connection, results: Sequence[Result], run: str, at: Instant) -> None:
-        handed = [(r.sid, r.connection, r.carrier_ref) for r in results if isinstance(r, Handed)]
-        failed = [(r.sid, r.code) for r in results if isinstance(r, Failed)]
-        returned = [r.sid for r in results if isinstance(r, Returned)]
-        doubted = [r.sid for r in results if isinstance(r, Doubted)]
+        standings = self._standings(db, [r.sid for r in results])
+        counted = [r for r in results if r.sid in standings and standings[r.sid].record(r, run, at)]
+        handed = [(r.sid, r.connection, r.carrier_ref) for r in counted if isinstance(r, Handed)]
         if handed:
-            items = _json(handed)
-            self._do(db, "record_handed", items, run, at)
-            self._do(db, "keep_refs", items, at)
-        if failed:
-            self._do(db, "record_failed", _json(failed), run, at)
-        if returned:
-            self._do(db, "record_returned", _json(returned), run, at)
-        if doubted:
-            self._do(db, "record_doubted", _json(doubted), at)
-        sids = _json([r.sid for r in results])
-        self._do(db, "add_callbacks", sids, at)
-        self._do(db, "drop_timers_of", sids)
-        if handed:
-            self._apply_parked(db, _json(handed), at)
+            refs = _json(handed)
+            self._do(db, "keep_refs", refs, at)
+            parked = _parked.decode(self._get(db, "take_parked", refs))
+            for sid, event, code in parked:
+                standings[sid].hear(event, code)
+            if parked:
+                self._do(db, "drop_parked", refs)
+        self._write_standings(db, standings.values(), at)
 
-    def _apply_parked(self, db: apsw.Connection, handed: str, at: Instant) -> None:
-        parked = _parked.decode(self._get(db, "take_parked", handed))
-        if parked:
-            self._do(db, "drop_parked", handed)
-            self._move(db, parked, at)
+    def _write_standings(self, db: apsw.Connection, standings: Iterable[Standing], at: Instant) -> None:
+        changed = [s for s in standings if s.changed]
+        if not changed:
+            return
+        rows = [(s.sid, s.status, s.claim, s.doubt_at, s.carrier_ref, s.error_code, int(s.sent)) for s in changed]
+        self._do(db, "record", _json(rows), at)
+        self._tell(db, news(changed), at)
+        self._do(db, "drop_timers", _json([(s.due_at, s.sid) for s in changed if not s.is_timed]))
+
+    def _tell(self, db: apsw.Connection, changes: Sequence[tuple[str, Status, int]], at: Instant) -> None:
+        if changes:
+            self._do(db, "add_callbacks", _json(changes), at)
 
     # -- receipts, inbound -----------------------------------------------------------------------------------------
 
@@ -362,39 +366,20 @@ class SqliteStore:
         """Move messages forward; what matches no message yet is kept."""
         await self._writer.run(lambda db: self._apply_receipts(db, news, at))
 
-    def _apply_receipts(self, db: apsw.Connection, news: Sequence[ReceiptNews], at: Instant) -> None:
-        refs = _json([(n.connection, n.carrier_ref) for n in news if n.sid is None])
+    def _apply_receipts(self, db: apsw.Connection, heard: Sequence[ReceiptNews], at: Instant) -> None:
+        refs = _json([(n.connection, n.carrier_ref) for n in heard if n.sid is None])
         known = {(c, r): sid for c, r, sid in _rows_of_text.decode(self._get(db, "find_refs", refs))}
-        matched: list[tuple[str, Event, int | None]] = []
         early: list[tuple[str, str, Event, int | None]] = []
-        for n in news:
+        standings = self._standings(db, {n.sid for n in heard if n.sid is not None}.union(known.values()))
+        for n in heard:
             sid = n.sid or known.get((n.connection, n.carrier_ref))
-            if sid is not None:
-                matched.append((sid, n.event, n.error_code))
-            else:
+            if sid is None:
                 early.append((n.connection, n.carrier_ref, n.event, n.error_code))
+            elif sid in standings:
+                standings[sid].hear(n.event, n.error_code)
         if early:
             self._do(db, "park", _json(early), at)
-        self._move(db, matched, at)
-
-    def _move(self, db: apsw.Connection, news: Sequence[tuple[str, Event, int | None]], at: Instant) -> None:
-        """Apply events in order to messages; what comes too late to matter changes nothing."""
-        if not news:
-            return
-        statuses = {sid: Status(s) for sid, s in _pairs.decode(self._get(db, "statuses", _json([n[0] for n in news])))}
-        before = dict(statuses)
-        codes: dict[str, int | None] = {}
-        for sid, event, code in news:
-            moved = advance(statuses[sid], event) if sid in statuses else None
-            if moved is not None:
-                statuses[sid] = moved
-                codes[sid] = code
-        rows = [(sid, before[sid], statuses[sid], code) for sid, code in codes.items()]
-        if rows:
-            sids = _json([row[0] for row in rows])
-            self._do(db, "apply_receipts", _json(rows), at)
-            self._do(db, "add_callbacks", sids, at)
-            self._do(db, "drop_timers_of", sids)
+        self._write_standings(db, standings.values(), at)
 
     async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
         """Add inbound messages and the opt-outs they express."""
@@ -528,6 +513,30 @@ class SqliteStore:
             self._do(db, "prune_keys", before)
 
         await self._writer.run(prune)
+
+
+def _locked(path: Path) -> int:
+    """Return the handle of the lock that keeps other processes out; StoreUnavailable where one is in."""
+    handle: int | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle
+    except BlockingIOError:
+        if handle is not None:
+            os.close(handle)
+        raise StoreUnavailable(f"another process has {path} open: stop it, or choose another --data folder") from None
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror}: choose a --data folder that can be written") from None
+
+
+def _follow_first(results: list[AddResult], new: Sequence[New]) -> None:
+    """A repeat within a batch of what was not added was not added either, for the same reason."""
+    by_sid = {n.message.sid: result for n, result in zip(new, results, strict=True)}
+    for i, result in enumerate(results):
+        if isinstance(result, Repeated) and isinstance(first := by_sid.get(result.sid), NotAdded):
+            results[i] = first
 
 
 def _is_sticky(due: Due, decision: Assign) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from postdate.store.contract import AlreadyExists, StoreError, StoreFull, StoreUnavailable
+from postdate.store.contract import AlreadyExists, StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], Any]
@@ -42,8 +42,10 @@ def connect(path: Path, *, writer: bool) -> apsw.Connection:
     return connection
 
 
-def as_store_error(error: apsw.Error, path: Path) -> StoreError:
-    """Return what the flow is told about an error of SQLite, with what to do."""
+def as_store_error(error: Exception, path: Path) -> Exception:
+    """Return what the flow is told: an error of SQLite in its terms, with what to do; any other as it is."""
+    if not isinstance(error, apsw.Error):
+        return error
     if isinstance(error, apsw.FullError):
         return StoreFull(f"no room on the disk of {path}: free some space; nothing was changed")
     if isinstance(error, apsw.ConstraintError):
@@ -92,30 +94,31 @@ class Writer:
         self._connection.close()
 
     def _transact(self, batch: list[_Job]) -> None:
-        results: list[tuple[asyncio.Future[Any], Any]] = []
+        db = self._connection
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for work, done in batch:
-                results.append((done, self._one(work)))
-            self._connection.execute("COMMIT")
-        except apsw.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            told = as_store_error(error, self._path)
-            results = [(done, told) for _, done in batch]
+            db.execute("BEGIN IMMEDIATE")
+            results = [(done, self._one(work, alone=len(batch) == 1)) for work, done in batch]
+            db.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001  whoever waits for this transaction hears of it; the thread goes on
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            results = [(done, as_store_error(error, self._path)) for _, done in batch]
         self._loop.call_soon_threadsafe(self._settle, results)
 
-    def _one(self, work: Work) -> Any:
+    def _one(self, work: Work, alone: bool) -> Any:
         """Run one piece; return its result, or the exception that it alone has to hear of."""
-        self._connection.execute("SAVEPOINT piece")
+        db = self._connection
+        if alone:  # the usual case: the transaction itself is its savepoint
+            return work(db)
+        db.execute("SAVEPOINT piece")
         try:
-            result = work(self._connection)
-        except apsw.FullError:
+            result = work(db)
+        except (apsw.FullError, apsw.IOError):
             raise  # SQLite may have rolled back the whole transaction
-        except Exception as error:  # noqa: BLE001  a piece that fails must not fail its neighbours; its caller hears of it
-            self._connection.execute("ROLLBACK TO piece")
-            result = as_store_error(error, self._path) if isinstance(error, apsw.Error) else error
-        self._connection.execute("RELEASE piece")
+        except Exception as error:  # noqa: BLE001  a piece that fails must not fail its neighbours
+            db.execute("ROLLBACK TO piece")
+            result = as_store_error(error, self._path)
+        db.execute("RELEASE piece")
         return result
 
     def _settle(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:

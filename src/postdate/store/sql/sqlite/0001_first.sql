@@ -88,13 +88,14 @@ CREATE TABLE carrier_refs (
 
 -- Receipts that came before the answer they belong to.
 CREATE TABLE parked_receipts (
+  place       INTEGER PRIMARY KEY,      -- the order they came in
   connection  TEXT NOT NULL,
   carrier_ref TEXT NOT NULL,
   event       TEXT NOT NULL,
   error_code  INTEGER,
   at          INTEGER NOT NULL,
-  PRIMARY KEY (connection, carrier_ref, event)
-) STRICT, WITHOUT ROWID;
+  UNIQUE (connection, carrier_ref, event)
+) STRICT;
 
 -- When a sender's rate allows the next message, as of its last claim.
 CREATE TABLE lanes (
@@ -126,9 +127,10 @@ CREATE TABLE media (
   content_type TEXT NOT NULL,
   digest       TEXT NOT NULL,           -- SHA-256 of the bytes, in blobs
   size         INTEGER NOT NULL,
-  created_at   INTEGER NOT NULL
+  created_at   INTEGER NOT NULL,
+  place        INTEGER NOT NULL         -- in the order the message gave them
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX media_of_message ON media (message_sid, sid);
+CREATE INDEX media_of_message ON media (message_sid, place);
 CREATE INDEX media_of_digest ON media (digest);
 
 CREATE TABLE blobs (

@@ -56,18 +56,18 @@ FROM json_each(?1) e JOIN messages m ON m.sid = e.value WHERE m.account_sid = ?2
 DELETE FROM timers WHERE (due_at, sid) IN (SELECT value->>0, value->>1 FROM json_each(?1));
 
 -- name: add_callbacks
--- Write the outbox rows for messages that have just changed (array of SIDs), at ?2. The message's own URL comes first,
--- then its application's, then its service's, as they are configured now. `queued` is told with a service only.
+-- Write the outbox rows of changes: items of (sid, status, rank), at ?2. The message's own URL comes first, then its
+-- application's, then its service's, as they are configured now. `queued` is told with a service only.
 INSERT OR IGNORE INTO callbacks
-SELECT ?2, c.sid || ':' || c.status, c.account_sid, c.sid, c.status, c.url, 0, ?2, c.sender, c.recipient,
+SELECT ?2, c.sid || ':' || c.rank || ':' || c.news, c.account_sid, c.sid, c.news, c.url, 0, ?2, c.sender, c.recipient,
        c.service_sid, c.error_code
 FROM (
-  SELECT m.*, COALESCE(
+  SELECT m.*, e.value->>1 AS news, e.value->>2 AS rank, COALESCE(
     m.callback_url,
     (SELECT r.data->>'message_status_callback' FROM resources r WHERE r.sid = m.options->>'application_sid'),
     (SELECT r.data->>'status_callback' FROM resources r WHERE r.sid = m.service_sid)) AS url
-  FROM json_each(?1) e JOIN messages m ON m.sid = e.value
-  WHERE m.updated_at = ?2 AND m.status <> 'sending' AND (m.status <> 'queued' OR m.service_sid IS NOT NULL)
+  FROM json_each(?1) e JOIN messages m ON m.sid = e.value->>0
+  WHERE e.value->>1 <> 'sending' AND (e.value->>1 <> 'queued' OR m.service_sid IS NOT NULL)
 ) c WHERE c.url IS NOT NULL AND c.url <> '';
 
 -- name: reschedule
@@ -81,7 +81,7 @@ SELECT json_group_array(json_array(due_at, sid)) FROM (
   SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?1, ?2) AND due_at < ?3 ORDER BY due_at, sid LIMIT ?4);
 
 -- name: read_due
--- Read due messages with the facts that decide about them.
+-- Read messages that are due by ?2, with the facts that decide about them.
 SELECT json_group_array(json_array(json_array(
   m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
   json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
@@ -91,7 +91,7 @@ SELECT json_group_array(json_array(json_array(
   (SELECT s.sender_sid FROM sticky s WHERE s.service_sid = m.service_sid AND s.recipient = m.recipient),
   CASE m.media_urls WHEN '[]' THEN 0 ELSE (SELECT count(*) FROM media x WHERE x.message_sid = m.sid) END))
 FROM json_each(?1) e JOIN messages m ON m.sid = e.value
-WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending');
+WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending') AND m.due_at <= ?2;
 
 -- name: decide
 -- Write decisions: items of (sid, status, sender, sender_sid, segments, error_code, due_at), at ?2.
@@ -110,19 +110,17 @@ ON CONFLICT (service_sid, recipient) DO UPDATE SET sender_sid = excluded.sender_
 INSERT OR IGNORE INTO timers (due_at, sid, bucket) SELECT value->>0, value->>1, value->>2 FROM json_each(?1);
 
 -- name: claim
--- Claim hand-offs for a run of this node: what is queued, and what waits in its lane again.
+-- Claim hand-offs for a run of this node.
 UPDATE messages SET status = 'sending', claim = ?2, attempts = attempts + 1, updated_at = ?3
-WHERE sid IN (SELECT value FROM json_each(?1))
-  AND (status = 'queued' OR (status = 'sending' AND claim IS NULL AND doubt_at IS NULL));
+WHERE sid IN (SELECT value FROM json_each(?1));
 
 -- name: read_claimed
--- Read the messages of a batch that this run holds.
+-- Read the messages of a batch.
 SELECT json_group_array(json_array(
   m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
   json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
   m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
-FROM json_each(?1) e JOIN messages m ON m.sid = e.value
-WHERE m.status = 'sending' AND m.claim = ?2 AND m.updated_at = ?3;
+FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
 
 -- name: keep_lanes
 -- Keep when senders are free again: items of (sender, free_at).
@@ -133,39 +131,23 @@ ON CONFLICT (sender_sid) DO UPDATE SET free_at = max(free_at, excluded.free_at);
 -- Read when each sender is free.
 SELECT json_group_object(sender_sid, free_at) FROM lanes;
 
--- name: record_handed
--- The carrier took them: items of (sid, connection, carrier_ref). A receipt may have been quicker.
-UPDATE messages SET status = CASE status WHEN 'sending' THEN 'sent' ELSE status END, claim = NULL, doubt_at = NULL,
-  carrier_ref = h.value->>2, sent_at = ?3, listed_at = ?3, updated_at = ?3
-FROM json_each(?1) h WHERE messages.sid = h.value->>0 AND messages.claim = ?2
-  AND messages.status IN ('sending', 'delivered', 'undelivered', 'read');
+-- name: standings
+-- Read where the messages of a batch stand.
+SELECT json_group_array(json_array(m.sid, m.status, m.claim, m.doubt_at, m.due_at))
+FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
+
+-- name: record
+-- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, error_code, sent), at ?2.
+UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
+  carrier_ref = COALESCE(r.value->>4, carrier_ref), error_code = COALESCE(r.value->>5, error_code),
+  sent_at = CASE WHEN r.value->>6 THEN COALESCE(sent_at, ?2) ELSE sent_at END,
+  listed_at = CASE WHEN r.value->>6 AND sent_at IS NULL THEN ?2 ELSE listed_at END, updated_at = ?2
+FROM json_each(?1) r WHERE messages.sid = r.value->>0;
 
 -- name: keep_refs
 -- Keep which message a carrier's id means.
 INSERT OR REPLACE INTO carrier_refs (connection, carrier_ref, sid, created_at)
 SELECT value->>1, value->>2, value->>0, ?2 FROM json_each(?1);
-
--- name: record_failed
--- They will not be sent: items of (sid, code). Only what nobody else holds may fail.
-UPDATE messages SET status = 'failed', error_code = f.value->>1, claim = NULL, doubt_at = NULL, updated_at = ?3
-FROM json_each(?1) f WHERE messages.sid = f.value->>0
-  AND (messages.status = 'queued' OR (messages.status = 'sending' AND (messages.claim IS NULL OR messages.claim = ?2)));
-
--- name: record_returned
--- Nothing was taken: they wait in their lane again.
-UPDATE messages SET claim = NULL, updated_at = ?3
-WHERE sid IN (SELECT value FROM json_each(?1)) AND status = 'sending' AND claim = ?2 AND doubt_at IS NULL;
-
--- name: record_doubted
--- Nobody knows whether the carrier has them. The claim stays: it is the reason for the doubt.
-UPDATE messages SET doubt_at = ?2, updated_at = ?2
-WHERE sid IN (SELECT value FROM json_each(?1)) AND status = 'sending' AND doubt_at IS NULL;
-
--- name: drop_timers_of
--- Remove the timers that the messages of a batch agree with, once nothing is left to time.
-DELETE FROM timers WHERE (due_at, sid) IN (
-  SELECT m.due_at, m.sid FROM json_each(?1) e JOIN messages m ON m.sid = e.value
-  WHERE m.status NOT IN ('accepted', 'scheduled', 'queued') AND (m.status <> 'sending' OR m.doubt_at IS NOT NULL));
 
 -- name: find_refs
 -- Find the messages that carriers' ids mean: items of (connection, carrier_ref).
@@ -179,23 +161,14 @@ SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM json_each(?1);
 
 -- name: take_parked
 -- Find the parked receipts that a batch of answers was waited for: items of (sid, connection, carrier_ref).
-SELECT json_group_array(json_array(e.value->>0, p.event, p.error_code)) FROM json_each(?1) e
-JOIN parked_receipts p ON p.connection = e.value->>1 AND p.carrier_ref = e.value->>2;
+SELECT json_group_array(json_array(sid, event, error_code)) FROM (
+  SELECT e.value->>0 AS sid, p.event, p.error_code FROM json_each(?1) e
+  JOIN parked_receipts p ON p.connection = e.value->>1 AND p.carrier_ref = e.value->>2 ORDER BY p.place);
 
 -- name: drop_parked
 -- Remove the parked receipts of a batch of answers.
 DELETE FROM parked_receipts WHERE (connection, carrier_ref) IN (
   SELECT value->>1, value->>2 FROM json_each(?1));
-
--- name: statuses
--- Read where the messages of a batch stand.
-SELECT json_group_array(json_array(m.sid, m.status)) FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
-
--- name: apply_receipts
--- Move messages forward: items of (sid, status before, status, error_code), at ?2.
-UPDATE messages SET status = r.value->>2, error_code = COALESCE(r.value->>3, error_code), doubt_at = NULL,
-  sent_at = COALESCE(sent_at, ?2), listed_at = CASE WHEN sent_at IS NULL THEN ?2 ELSE listed_at END, updated_at = ?2
-FROM json_each(?1) r WHERE messages.sid = r.value->>0 AND messages.status = r.value->>1;
 
 -- name: opt_out
 -- Keep STOPs: items of (account, scope, recipient, bucket), at ?2.
@@ -238,7 +211,8 @@ DELETE FROM messages WHERE sid = ?1 AND account_sid = ?2
 
 -- name: add_media
 -- Keep media rows in the order of store.contract.MediaRow.
-INSERT INTO media SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each(?1);
+INSERT INTO media SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, key
+FROM json_each(?1);
 
 -- name: add_blob
 -- Keep the bytes of a medium once.
@@ -247,7 +221,7 @@ INSERT OR IGNORE INTO blobs (digest, body) VALUES (?1, ?2);
 -- name: media
 -- Read the media of a message.
 SELECT json_group_array(json_array(sid, message_sid, account_sid, content_type, digest, size, created_at))
-FROM (SELECT * FROM media WHERE message_sid = ?1 ORDER BY sid);
+FROM (SELECT * FROM media WHERE message_sid = ?1 ORDER BY place);
 
 -- name: medium
 -- Read one medium with its bytes.
@@ -276,8 +250,8 @@ ON CONFLICT (sid) DO UPDATE SET unique_key = excluded.unique_key, data = exclude
 DELETE FROM resources WHERE sid = ?1;
 
 -- name: drop_sticky
--- Forget that recipients had this sender.
-DELETE FROM sticky WHERE sender_sid = ?1;
+-- Forget choices of this sender, or of this service.
+DELETE FROM sticky WHERE sender_sid = ?1 OR service_sid = ?1;
 
 -- name: resources
 -- Read every resource.

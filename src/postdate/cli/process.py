@@ -1,0 +1,151 @@
+"""A node as a process: settings, signals, logs, and the file that says how to reach it.
+
+Stopping is finishing: on SIGINT or SIGTERM nothing new is accepted, what is claimed is handed over and recorded, and
+only then the process ends. A second signal ends it at once; a claim that is left open then is in doubt, not lost.
+"""
+
+import asyncio
+import contextlib
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+import structlog
+import typer
+import uvloop
+
+from postdate import __version__, telemetry
+from postdate.api.server import CannotListen
+from postdate.cli.command import Exit, Trouble
+from postdate.cli.credentials import Credentials, read_credentials, write_credentials
+from postdate.connectors.sandbox_fields import InvalidScript
+from postdate.core.resources import Account
+from postdate.node import Node
+from postdate.settings import InvalidSettings, Settings, load
+from postdate.store.contract import StoreError
+
+_STORE = "postdate.db"
+_ANYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"})
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def read_settings(config: Path | None, given: Mapping[str, object]) -> Settings:
+    """Return the settings in force; raise Trouble naming each one that is wrong."""
+    try:
+        return load(config, **{name: value for name, value in given.items() if value is not None})
+    except InvalidSettings as error:
+        raise Trouble(f"These settings cannot be used:\n{error}", Exit.MISUSED) from None
+
+
+def run_process(settings: Settings) -> None:
+    """Run a node until a signal comes; raise Trouble where it cannot start or cannot go on."""
+    telemetry.configure(settings.log_level, sys.stderr, people=sys.stderr.isatty())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, _in_plain_words():
+        runner.run(_run(settings))
+
+
+@contextlib.contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """Turn what an operator can put right into a sentence."""
+    try:
+        yield
+    except (StoreError, CannotListen, InvalidScript, msgspec.DecodeError) as error:
+        raise Trouble(_sentence(str(error))) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise Trouble(_sentence(f"{error.filename}: {error.strerror}")) from None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+async def _run(settings: Settings) -> None:
+    told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    _listen_for_signals(told)
+    async with Node(settings) as node:
+        port = await node.listen()
+        write_credentials(settings.data, _credentials(node, settings, port))
+        _announce(settings, port)
+        assert node.failed is not None
+        await asyncio.wait((told, node.failed), return_when=asyncio.FIRST_COMPLETED)
+        failure = node.failed.exception() if node.failed.done() else None
+    if failure is not None:
+        structlog.get_logger("postdate.node").error("a part of the node failed", exc_info=failure)
+        raise Trouble(
+            f"The node stopped because a part of it failed: {type(failure).__name__}: {failure}\n"
+            "What was accepted is on disk. Start it again: postdate serve"
+        ) from failure
+    typer.echo("Stopped. What was accepted is on disk.")
+
+
+def _listen_for_signals(told: asyncio.Future[None]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        typer.echo("\nStopping: what is under way is finished first. (Once more to stop at once.)")
+        told.set_result(None)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+
+
+def _announce(settings: Settings, port: int) -> None:
+    data = "" if settings.data == Path("data") else f" --data {shlex.quote(str(settings.data))}"
+    clock = ", on a test clock" if settings.test_clock else ""
+    typer.echo(
+        f"Postdate {__version__} listens on {_local_url(settings.host, port)}{clock}\n"
+        f'  credentials   eval "$(postdate env{data})"\n'
+        f"  data          {settings.data.resolve()}\n"
+        "  to stop       Ctrl-C"
+    )
+    sys.stdout.flush()
+
+
+def _local_url(host: str, port: int) -> str:
+    """Return where this machine reaches a node that listens on `host`."""
+    reached = _ANYWHERE.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+# -- credentials -----------------------------------------------------------------------------------------------------
+
+
+def find_credentials(settings: Settings) -> Credentials:
+    """Return how to reach the node of a data folder, as whom; raise Trouble where nobody can know."""
+    kept = read_credentials(settings.data)
+    url = kept.url if kept is not None else _local_url(settings.host, settings.port)
+    if settings.account_sid is not None and settings.auth_token is not None:
+        return Credentials(url, settings.account_sid, settings.auth_token.get_secret_value())
+    if kept is not None:
+        return kept
+    if settings.port == 0 or (settings.data / _STORE).exists():
+        raise Trouble(
+            f"{settings.data} holds no credentials yet: `postdate serve` writes them there when it starts.\n"
+            "Start it once, then try again."
+        )
+    with asyncio.Runner() as runner, _in_plain_words():
+        return runner.run(_make_first_account(settings))
+
+
+async def _make_first_account(settings: Settings) -> Credentials:
+    """Make the store of a new data folder with its first account: it has nothing to send, so nothing is sent."""
+    async with Node(settings) as node:
+        credentials = _credentials(node, settings, settings.port)
+        write_credentials(settings.data, credentials)
+        return credentials
+
+
+def _credentials(node: Node, settings: Settings, port: int) -> Credentials:
+    account, token = node.first_account()
+    chosen = node.directory.find(Account, settings.account_sid)
+    if chosen is not None:
+        account, token = chosen, node.directory.token_of(chosen.sid)
+    return Credentials(_local_url(settings.host, port), account.sid, token)

@@ -1,0 +1,147 @@
+"""Outcomes reach the disk whatever the store does, once each and in order; what waits for them hears only then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from postdate.clock import breathe
+from postdate.core.instant import SECOND, Instant
+from postdate.core.message import Status
+from postdate.flow.recorder import MOST_IN_A_COMMIT, Recorder
+from postdate.store.contract import Failed, Handed, Result, Returned, StoreError, StoreFull, StoreUnavailable
+from postdate.store.sqlite import SqliteStore
+from tests.flow.building import CONNECTION, CountingClock, WatchedStore, until
+from tests.store import building as stored
+
+FULL = StoreFull("no room on the disk: free some space")
+AWAY = StoreUnavailable("the store cannot be reached")
+
+
+class Recording:
+    """A recorder, the store it writes to, and what it told whom."""
+
+    def __init__(self, store: WatchedStore, clock: CountingClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.told: list[str] = []
+        self.recorder = Recorder(store, clock, stored.RUN, lambda: self.told.append("outbox"))
+
+    def put(self, *results: Result) -> None:
+        for result in results:
+            self.recorder.put(result, lambda sid=result.sid: self.told.append(sid))  # type: ignore[misc]
+
+    async def settle(self) -> None:
+        await until(lambda: self.recorder.idle and self.store.idle)
+        for _ in range(5):
+            await breathe()
+
+    async def advance(self, micros: int) -> None:
+        await self.clock.advance_to(Instant(self.clock.now() + micros), self.settle)
+
+    async def statuses(self, numbers: Sequence[int]) -> list[Status]:
+        return [(await stored.read(self.store.real, stored.a_message(n))).status for n in numbers]
+
+
+@pytest.fixture
+async def recording(tmp_path: Path) -> AsyncIterator[Recording]:
+    """Give a recorder and a store in which the messages 1 to 5 are being handed over by its run."""
+    store = SqliteStore(tmp_path / "postdate.db")
+    await store.open()
+    for number in range(1, 6):
+        await stored.bring(store, stored.a_message(number), Status.SENDING)
+    yield Recording(WatchedStore(store), CountingClock(stored.later(60)))
+    await store.close()
+
+
+def handed(number: int) -> Handed:
+    return Handed(stored.sid_of(number), CONNECTION, f"ref-{number}")
+
+
+def sids(*numbers: int) -> list[str]:
+    return [stored.sid_of(number) for number in numbers]
+
+
+async def test_what_waits_for_a_result_hears_when_it_is_on_disk_and_not_before(recording: Recording) -> None:
+    hold = recording.store.hold("record", "after")
+    recording.put(handed(1), handed(2))
+    await hold.reached.wait()
+    assert recording.told == []
+    assert await recording.statuses([1, 2]) == [Status.SENT, Status.SENT]
+    hold.opened.set()
+    await recording.recorder.settled()
+    assert recording.told == ["outbox", *sids(1, 2)]
+
+
+async def test_what_comes_while_it_writes_shares_the_next_transaction(recording: Recording) -> None:
+    hold = recording.store.hold("record", "before")
+    recording.put(handed(1))
+    await hold.reached.wait()
+    recording.put(handed(2), Failed(stored.sid_of(3), 30007), Returned(stored.sid_of(4)))
+    hold.opened.set()
+    await recording.recorder.settled()
+    assert recording.store.calls == ["record", "record"]
+    assert [sid for sid in recording.told if sid != "outbox"] == sids(1, 2, 3, 4)
+    assert await recording.statuses([1, 2, 3, 4]) == [Status.SENT, Status.SENT, Status.FAILED, Status.SENDING]
+
+
+async def test_a_transaction_is_no_larger_than_it_may_be(recording: Recording) -> None:
+    recording.put(*(handed(1) for _ in range(2 * MOST_IN_A_COMMIT + 1)))
+    await recording.recorder.settled()
+    assert recording.store.calls == ["record"] * 3
+    assert len([sid for sid in recording.told if sid != "outbox"]) == 2 * MOST_IN_A_COMMIT + 1
+
+
+@pytest.mark.parametrize("error", [FULL, AWAY], ids=["full", "unavailable"])
+async def test_a_store_that_fails_is_tried_again_every_second_and_nothing_is_forgotten(
+    recording: Recording, error: StoreError
+) -> None:
+    recording.store.fail("record", error, error, error)
+    recording.put(handed(1), handed(2))
+    await recording.settle()
+    assert recording.clock.timers == 1
+    recording.put(handed(3))
+    await recording.advance(3 * SECOND - 1)
+    assert recording.told == []
+    assert await recording.statuses([1, 2, 3]) == [Status.SENDING] * 3
+    await recording.advance(1)
+    assert [sid for sid in recording.told if sid != "outbox"] == sids(1, 2, 3)
+    assert await recording.statuses([1, 2, 3]) == [Status.SENT] * 3
+    assert recording.clock.timers == 0
+
+
+async def test_while_the_store_fails_nobody_is_told(recording: Recording) -> None:
+    recording.store.fail("record", FULL)
+    recording.put(handed(1))
+    await recording.settle()
+    assert recording.told == []
+
+
+async def test_it_is_idle_while_it_waits_for_the_store_to_recover_but_not_settled(recording: Recording) -> None:
+    assert recording.recorder.idle
+    await asyncio.wait_for(recording.recorder.settled(), 1)
+    recording.store.fail("record", AWAY)
+    recording.put(handed(1))
+    assert not recording.recorder.idle
+    await until(lambda: recording.recorder.idle)
+    settled = asyncio.create_task(recording.recorder.settled())
+    await breathe()
+    assert not settled.done()
+    await recording.advance(SECOND)
+    await asyncio.wait_for(settled, 1)
+    assert await recording.statuses([1]) == [Status.SENT]
+
+
+async def test_what_is_put_by_those_who_hear_is_recorded_too(recording: Recording) -> None:
+    recording.recorder.put(Returned(stored.sid_of(1)), lambda: recording.put(Failed(stored.sid_of(1), 30008)))
+    await recording.recorder.settled()
+    assert await recording.statuses([1]) == [Status.FAILED]
+    assert recording.told[-1] == stored.sid_of(1)
+
+
+async def test_it_begins_again_after_it_came_to_rest(recording: Recording) -> None:
+    for number in (1, 2):
+        recording.put(handed(number))
+        await recording.recorder.settled()
+    assert await recording.statuses([1, 2]) == [Status.SENT, Status.SENT]
