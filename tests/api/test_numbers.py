@@ -223,6 +223,7 @@ async def test_unknown_parameters_are_ignored(customer: Customer) -> None:
         pytest.param({"PhoneNumber": "+1415*"}, "ab", id="star-at-the-end"),
         pytest.param({"PhoneNumber": "*0101"}, "ad", id="star-at-the-start"),
         pytest.param({"PhoneNumber": "+1***5550102"}, "b", id="stars-within"),
+        pytest.param({"PhoneNumber": "+1*5550102"}, "", id="a-star-is-one-digit"),
         pytest.param({"PhoneNumber": "80055"}, "c", id="part"),
         pytest.param({"PhoneNumber": " 1415"}, "ab", id="plus-not-escaped"),
         pytest.param({"PhoneNumber": "(.*"}, "", id="no-pattern-of-ours"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from postdate.core.resources import Sender
 from tests.api.listing import check_walk
 from tests.api.openapi import MESSAGING as DOCUMENT
 from tests.api.openapi import check
@@ -263,6 +264,19 @@ async def test_what_is_no_alpha_sender(customer: Customer, segment: str, name: s
     path = f"{await new_service(customer)}/{segment}"
     assert (await customer.call("POST", path, {"AlphaSender": name})).error == (code, 400)
     assert await listed(customer, path, "alpha_senders") == []
+
+
+@ALPHAS
+async def test_an_alpha_sender_has_a_rate_and_a_connection(site: Site, customer: Customer, segment: str) -> None:
+    path = f"{await new_service(customer)}/{segment}"
+    form = {"AlphaSender": "Clinic", "Mps": "30", "Connection": "sandbox", "Mms": "true"}
+    added = (await customer.call("POST", path, form)).json
+    sender = site.node.directory.find(Sender, added["sid"])
+    assert sender is not None
+    assert (sender.mps, sender.connection, sender.mms) == (30.0, "sandbox", False)
+    assert added["capabilities"] == ["SMS"]
+    form = {"AlphaSender": "Other", "Connection": "pigeon"}
+    assert (await customer.call("POST", path, form)).error == (20001, 400)
 
 
 async def test_two_services_may_carry_the_same_name(customer: Customer, stranger: Customer) -> None:

@@ -1,7 +1,8 @@
 """The senders of a messaging service: `/v1/Services/{MG}/PhoneNumbers`, `/ShortCodes`, `/ChannelSenders` and the rest.
 
 A sender is in one service only. Numbers, short codes and channel senders exist apart from it: they join, and are free
-again when they leave. An alpha sender is made in its service, for all countries or for one, and ends when it leaves.
+again when they leave. An alpha sender is made in its service, for all countries or for one, and ends when it leaves;
+`Mps` and `Connection` (ours) say how it sends.
 Postdate registers no campaigns with US carriers: `/Compliance/Usa2p` is an empty list.
 """
 
@@ -10,14 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from postdate.api.channel_senders import type_of
-from postdate.api.configuration import dates_iso, page_v1, sid_for
+from postdate.api.configuration import dates_iso, page_v1
 from postdate.api.endpoint import Answer, Request
+from postdate.api.senders import new_sender
 from postdate.api.services import found_service, service_url
 from postdate.api.twilio import Form, shown
 from postdate.core.address import InvalidAddress, SenderKind, parse_sender
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant
-from postdate.core.resources import SENDER_PREFIX, Sender, Service
+from postdate.core.resources import Sender, Service
 from postdate.flow.directory import changed
 from postdate.store.contract import Cursor
 
@@ -139,7 +141,8 @@ class AlphaPool(Pool):
             if any(s.kind is self.kind and (s.address, s.country) == (name, country) for s in pool):
                 raise Rejected(21710, f"The alpha sender {name} is in this messaging service already.")
             _check_room(pool, self.kind)
-            sender = _new_alpha(request, service, name, country, at)
+            plain = new_sender(request, self.kind, name, country)
+            sender = changed(plain, mms=False, service_sid=service.sid, added_at=at)
             await directory.put(sender)
         return Answer(201, self.as_json(request, sender))
 
@@ -204,25 +207,6 @@ def _alpha(form: Form) -> str:
     if found.kind is not SenderKind.ALPHA:
         raise Rejected(21709)
     return str(found)
-
-
-def _new_alpha(request: Request, service: Service, name: str, country: str, at: Instant) -> Sender:
-    settings = request.parts.settings
-    return Sender(
-        sid=sid_for(SENDER_PREFIX[SenderKind.ALPHA], at),
-        account_sid=service.account_sid,
-        kind=SenderKind.ALPHA,
-        address=name,
-        friendly_name=name,
-        country=country,
-        mms=False,
-        mps=settings.default_mps,
-        connection=settings.default_connection,
-        service_sid=service.sid,
-        added_at=at,
-        created_at=at,
-        updated_at=at,
-    )
 
 
 # -- the pools -------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def can_send(sender: Sender, recipient: str, country: str, has_media: bool) -> b
         case SenderKind.SHORT_CODE:
             return sender.country == country and (sender.mms or not has_media)
         case SenderKind.ALPHA:
-            return not has_media and country not in _NO_ALPHA
+            return not has_media and country not in _NO_ALPHA and sender.country in ("", country)
         case _:
             return sender.mms or not has_media
 

@@ -95,10 +95,15 @@ class Ingest:
         application = self._directory.find(Application, command.options.application_sid)
         if application is not None and application.account_sid != account.sid:
             application = None
-        sender = self._directory.sender_at(account.sid, command.sender) if command.sender is not None else None
+        sender = self._sender(account, command)
         return Context(
             account.sid, service, sender, application, self.window_of(service), self._rules.send_at_once_without_service
         )
+
+    def _sender(self, account: Account, command: SendMessage) -> Sender | None:
+        if command.sender is None:
+            return None
+        return self._directory.sender_at(account.sid, command.sender, command.service_sid)
 
     def window_of(self, service: Service | None) -> ScheduleWindow:
         """Return the schedule window of a service, or the node's."""
