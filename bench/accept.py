@@ -22,7 +22,7 @@ from bench.watching import Place
 
 PART = "accept"
 CONNECTIONS = 64
-RATIO = 0.183  # 5,500 creates a second where the trivial route does 30,000
+_TARGET = Target(0.183, at_most=False)  # 5,500 creates a second where the trivial route does 30,000
 _MICRO = 1e6
 
 
@@ -35,32 +35,43 @@ class _Run:
     other_threads: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Everything once: two trivial routes without a node, one of a node, creates, and creates of a lone client."""
+
+    plain: _Run
+    trivial: _Run
+    health: _Run
+    creates: _Run
+    alone: Loaded
+
+
 def measure(plan: Plan) -> list[Figure]:
-    """Return the rate of creates, the rate of the trivial route, their ratio, and the latency of a lone client."""
-    trivial: list[_Run] = []
-    creates: list[_Run] = []
-    alone: list[Loaded] = []
-    for number in range(plan.runs):
-        plan.say(f"accept, run {number + 1} of {plan.runs}: the trivial route, then creates")
-        trivial.append(_trivial(plan))
-        busy, lone = _creates(plan)
-        creates.append(busy)
-        alone.append(lone)
-    pairs = list(zip(creates, trivial, strict=True))
-    ratios = tuple(one.seen.per_second / other.seen.per_second for one, other in pairs)
-    by_processor = tuple(other.loop / one.loop for one, other in pairs)
+    """Return the rate of creates, the rates of trivial routes, their ratios, and the latency of a lone client."""
+    rounds = [_round(plan, number) for number in range(plan.runs)]
+    trivial = [one.trivial for one in rounds]
+    creates = [one.creates for one in rounds]
+    by_processor = tuple(one.trivial.loop / one.creates.loop for one in rounds)
     return [
         Figure(PART, f"durable creates, {CONNECTIONS} connections", "/s", _rates(creates)),
-        Figure(PART, f"trivial route, {CONNECTIONS} connections", "/s", _rates(trivial)),
-        Figure(PART, "creates : trivial route", "", ratios, Target(RATIO, at_most=False)),
+        Figure(PART, "trivial route, same web server", "/s", _rates(trivial)),
+        Figure(PART, "trivial route, uvicorn as it comes", "/s", _rates([one.plain for one in rounds])),
+        Figure(PART, "GET /health of the same node", "/s", _rates([one.health for one in rounds])),
+        Figure(PART, "creates : trivial route, same web server", "", _ratios(creates, trivial), _TARGET),
         Figure(PART, "the same by processor time of the event loop", "", by_processor),
+        Figure(PART, "creates : trivial route, uvicorn", "", _ratios(creates, [one.plain for one in rounds])),
+        Figure(PART, "creates : GET /health", "", _ratios(creates, [one.health for one in rounds])),
         *_costs(trivial, creates),
-        *_latency(alone, Yardstick("fdatasync", plan.fdatasync_ms)),
+        *_latency([one.alone for one in rounds], Yardstick("fdatasync", plan.fdatasync_ms)),
     ]
 
 
 def _rates(runs: Sequence[_Run]) -> tuple[float, ...]:
     return tuple(run.seen.per_second for run in runs)
+
+
+def _ratios(creates: Sequence[_Run], others: Sequence[_Run]) -> tuple[float, ...]:
+    return tuple(one / other for one, other in zip(_rates(creates), _rates(others), strict=True))
 
 
 def _costs(trivial: Sequence[_Run], creates: Sequence[_Run]) -> list[Figure]:
@@ -79,25 +90,28 @@ def _latency(alone: Sequence[Loaded], sync: Yardstick) -> list[Figure]:
     ]
 
 
-def _trivial(plan: Plan) -> _Run:
-    with Child("trivial") as server:
-        return _busy(server, Load(server.hear()["port"], CONNECTIONS, plan.load_seconds))
-
-
-def _creates(plan: Plan) -> tuple[_Run, Loaded]:
-    """Return what many clients saw and what one alone saw; what they were told is then counted on disk."""
+def _round(plan: Plan, number: int) -> _Round:
+    plan.say(f"accept, run {number + 1} of {plan.runs}: trivial routes")
+    plain, trivial = _trivial(plan, plain=True), _trivial(plan)
+    plan.say(f"accept, run {number + 1} of {plan.runs}: creates")
     with TemporaryDirectory(dir=plan.folder) as data:
         server = Child("serve", data=data)
         try:
             told = server.hear()
-            place = Place(told["account"], told["token"], told["service"])
-            alone = load.run(Load(told["port"], 1, plan.alone_seconds, place))
-            busy = _busy(server, Load(told["port"], CONNECTIONS, plan.load_seconds, place))
+            port, place = told["port"], Place(told["account"], told["token"], told["service"])
+            health = _busy(server, Load(port, CONNECTIONS, plan.load_seconds, path="/health"))
+            alone = load.run(Load(port, 1, plan.alone_seconds, place))
+            creates = _busy(server, Load(port, CONNECTIONS, plan.load_seconds, place))
         finally:
             server.kill()  # as a crash: what was answered has to be on disk already
         _insist_all_answered(alone)
-        _insist_on_disk(Path(data), alone.requests + busy.seen.requests)
-    return busy, alone
+        _insist_on_disk(Path(data), alone.requests + creates.seen.requests)
+    return _Round(plain, trivial, health, creates, alone)
+
+
+def _trivial(plan: Plan, plain: bool = False) -> _Run:
+    with Child("trivial", plain=plain) as server:
+        return _busy(server, Load(server.hear()["port"], CONNECTIONS, plan.load_seconds))
 
 
 def _busy(server: Child, wanted: Load) -> _Run:

@@ -44,12 +44,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Requests to be made: creates where there is a place to create in, else GETs of `/`."""
+    """Requests to be made: creates where there is a place to create in, else GETs of `path`."""
 
     port: int
     connections: int
     seconds: int
     place: Place | None = None
+    path: str = "/"
 
 
 def tool() -> str:
@@ -69,7 +70,7 @@ def run(load: Load) -> Loaded:
 
 def _wrk(load: Load) -> list[str]:
     script = GET if load.place is None else CREATE
-    url = f"http://127.0.0.1:{load.port}/"
+    url = f"http://127.0.0.1:{load.port}{load.path}"
     command = ["wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "--timeout", "10s"]
     command += ["-s", str(HERE / script), url]
     if load.place is not None:
@@ -105,7 +106,7 @@ class _Requests:
         self._count = 0
         self._first = _first_send_at()
         host = f"Host: 127.0.0.1:{load.port}\r\n"
-        self._get = f"GET / HTTP/1.1\r\n{host}\r\n".encode()
+        self._get = f"GET {load.path} HTTP/1.1\r\n{host}\r\n".encode()
         if load.place is not None:
             self._head = (
                 f"POST {_path(load.place)} HTTP/1.1\r\n{host}Authorization: {_authorization(load.place)}\r\n"

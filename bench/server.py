@@ -6,6 +6,7 @@ Each role tells what it has to tell in JSON lines. Those that serve end when the
 import asyncio
 import resource
 import secrets
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
@@ -34,6 +36,7 @@ from postdate.store.sqlite import SqliteStore
 _OK = b'{"ok":true}'
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(_OK)).encode())]
 _MOST_HEAD = 16_384
+_BACKLOG = 2_048
 _ADDED_AT_ONCE = 2_000
 _NO_CAP = 2**62
 _SCATTER = 7_919_777_777  # a prime: neighbours in the order of adding are far apart in time
@@ -67,12 +70,27 @@ async def _trivial_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def trivial(given: Mapping[str, Any]) -> None:
-    """The node's own web server around a route that does nothing."""
+    """A route that does nothing, under the node's own web server or under uvicorn as it comes."""
+    if given.get("plain"):
+        await _plain_trivial()
+        return
     web = WebServer(_trivial_app, "127.0.0.1", 0, _MOST_HEAD)
     await web.start()
     tell(port=web.port)
     await input_closed()
     await web.stop()
+
+
+async def _plain_trivial() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
+        server = uvicorn.Server(
+            uvicorn.Config(_trivial_app, http="httptools", lifespan="off", log_config=None, access_log=False)
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        tell(port=listening.getsockname()[1])
+        await input_closed()
+        server.should_exit = True
+        await serving
 
 
 # -- a node that serves ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The test clock does everything in order and nothing early; the machine's clock never steps back and never rings early."""
+"""The test clock does everything in order and nothing early; the machine's clock never steps back."""
 
 import asyncio
 from collections.abc import Callable

@@ -78,7 +78,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
-        self.store = SqliteStore(settings.data / "postdate.db")
+        self.store = SqliteStore(settings.data / "postdate.db", on_news=lambda: self.callbacks.wake())
         await self.store.open()
         self._stack.push_async_callback(self.store.close)
         self.directory = Directory(self.store, _sealer(settings))
@@ -87,9 +87,9 @@ class Node:
         self._stack.push_async_callback(self.outgoing.close)
         self.callbacks = Callbacks(self.store, self.directory, self.outgoing, self.clock, self._chance)
         self._begin(self.callbacks.run, self.callbacks.stop)
-        self.recorder = Recorder(self.store, self.clock, self.run_name, self.callbacks.wake)
+        self.recorder = Recorder(self.store, self.clock, self.run_name)
         self._stack.push_async_callback(self.recorder.settled)
-        self.receipts = Receipts(self.store, self.directory, self.clock, self.callbacks.wake)
+        self.receipts = Receipts(self.store, self.directory, self.clock)
         self._stack.push_async_callback(self.receipts.settled)
         await self._start_sending()
         await self._start_accepting()
@@ -106,10 +106,9 @@ class Node:
             in_doubt=self.lanes.in_doubt,
             no_sender=self.lanes.no_sender,
             notice=lambda timer: self.scheduler.notice(timer),
-            wake_callbacks=self.callbacks.wake,
         )
         self.dispatcher = Dispatcher(self.store, self.directory, self.clock, ways, self.run_name)
-        self.media = MediaFetcher(self.store, self.outgoing, self.clock, self.dispatcher.take, self.callbacks.wake)
+        self.media = MediaFetcher(self.store, self.outgoing, self.clock, self.dispatcher.take)
         self._stack.push_async_callback(self.media.stop)
         self.scheduler = Scheduler(self.store, self.clock, self.dispatcher.take, LEAD)
         self._begin(self.scheduler.run, self.scheduler.stop)
@@ -119,7 +118,6 @@ class Node:
         rules = IngestRules(settings.window, settings.scheduled_cap, settings.schedule_without_service == "send")
         self.ingest = Ingest(self.store, self.directory, self.clock, rules)
         self.ingest.notice = self.scheduler.notice
-        self.ingest.wake_callbacks = self.callbacks.wake
         self.ingest.has_room = self.lanes.has_room
         self._stack.push_async_callback(self.ingest.drain)
         self.housekeeping = Housekeeping(self.store, self.clock, settings.data, settings.min_free_bytes)

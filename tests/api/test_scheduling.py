@@ -16,7 +16,6 @@ from postdate.core.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instan
 from postdate.core.resources import Account, AccountStatus
 from tests.api.serving import FROM, LONG_ENOUGH, TO, Customer, Reply, Site, a_site, instant
 
-# Five minutes before 2030 nothing has happened yet, and the widest window there is reaches past New Year.
 EVE = instant(datetime(2029, 12, 31, 12, tzinfo=UTC))
 NOON = instant(datetime(2030, 1, 1, 14, tzinfo=UTC))
 
@@ -128,9 +127,9 @@ async def test_every_spelling_is_sent_at_the_same_instant(tmp_path: Path, spelli
         reply = await site.schedule(SendAt=spelling)
         assert (reply.status, reply.json["send_at"], reply.json["due_at"]) == (201, *["2030-01-01T14:00:00Z"] * 2)
         await site.node.advance_to(Instant(NOON - 1))
-        assert site.node.sandbox.inbox(TO) == []
+        assert site.node.sandbox.received_total == 0
         await site.node.advance_to(NOON)
-        assert [m.received_at for m in site.node.sandbox.inbox(TO)] == [NOON]
+        assert [m.at for m in site.node.sandbox.inbox(TO)] == [NOON]
 
 
 async def test_an_offset_whose_plus_nobody_escaped(tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ async def test_a_fraction_of_a_second_is_kept(site: Site) -> None:
     send_at = Instant(site.now // SECOND * SECOND + 2 * HOUR + 123_457)
     await site.scheduled(SendAt=format_iso_exact(send_at))
     await site.advance(3 * HOUR)
-    assert [m.received_at for m in site.node.sandbox.inbox(TO)] == [send_at]
+    assert [m.at for m in site.node.sandbox.inbox(TO)] == [send_at]
 
 
 # --- what else a schedule needs --------------------------------------------------------------------------------------
@@ -267,7 +266,7 @@ async def test_nothing_leaves_early_and_nothing_late(site: Site) -> None:
         assert len(site.node.sandbox.inbox(TO)) == number
         await site.node.advance_to(send_at)
         assert len(site.node.sandbox.inbox(TO)) == number + 1
-    assert [(m.body, m.received_at) for m in site.node.sandbox.inbox(TO)] == [
+    assert [(m.body, m.at) for m in site.node.sandbox.inbox(TO)] == [
         (str(number), send_at) for number, send_at in enumerate(send_ats)
     ]
 
@@ -284,7 +283,7 @@ async def test_a_cancel_wins_until_the_last_quarter_second(site: Site) -> None:
     await site.advance(2 * HOUR - 250 * MILLISECOND - 1)
     assert (await cancel(site.customer, sid)).status == 200
     await site.advance(DAY)
-    assert site.node.sandbox.inbox(TO) == []
+    assert site.node.sandbox.received_total == 0
 
 
 async def test_a_cancel_that_comes_too_late_says_so(site: Site) -> None:
@@ -338,7 +337,6 @@ async def _suspend(site: Site) -> None:
 async def test_what_holds_is_what_holds_at_send_at(site: Site, meanwhile: Any, status: str, code: int | None) -> None:
     sid = await site.scheduled()
     await meanwhile(site)
-    assert (await site.node.store.message(site.customer.account, sid)).status == "scheduled"
     await site.advance(2 * HOUR + LONG_ENOUGH)
     message = await site.node.store.message(site.customer.account, sid)
     assert message is not None
@@ -376,9 +374,9 @@ async def test_a_moved_message_goes_out_at_its_new_time_only(site: Site, hours: 
     assert (reply.status, reply.json) == (200, before | changed)
     assert await site.customer.fetch(sid) == reply.json
     await site.node.advance_to(send_at)
-    assert site.node.sandbox.inbox(TO) == []
+    assert site.node.sandbox.received_total == 0
     await site.advance(DAY)
-    assert [(m.sid, m.received_at) for m in site.node.sandbox.inbox(TO)] == [(sid, send_at + SECOND)]
+    assert [(m.sid, m.at) for m in site.node.sandbox.inbox(TO)] == [(sid, send_at + SECOND)]
 
 
 async def test_a_message_moved_again_and_again_goes_out_once(site: Site) -> None:

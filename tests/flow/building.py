@@ -738,6 +738,19 @@ async def flowing_anew(
             yield flow
 
 
+class Restful(Protocol):
+    """A part that knows whether it is at rest."""
+
+    @property
+    def idle(self) -> bool:
+        """Say whether nothing is left to do."""
+
+
+def is_idle(part: Restful) -> bool:
+    """Say whether a part is at rest now: a call, so that nobody takes the answer for lasting."""
+    return part.idle
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop run until `condition` holds; fail after some seconds."""
     for _ in range(_WAITS):
@@ -844,4 +857,3 @@ async def hang_up(request: web.BaseRequest) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
-

@@ -48,6 +48,10 @@ async def reread(store: WatchedStore) -> Directory:
     return directory
 
 
+def on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
 def subaccount(**changes: object) -> Account:
     return an_account(**({"sid": SUBACCOUNT, "friendly_name": "Branch"} | changes))
 
@@ -276,7 +280,7 @@ async def test_a_key_that_is_removed_opens_nothing(store: WatchedStore) -> None:
 async def test_a_token_is_sealed_on_disk(store: WatchedStore, tmp_path: Path) -> None:
     await directory_of(store, an_account(), a_key())
     await store.real.close()
-    everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    everything = on_disk(tmp_path)
     await store.real.open()
     assert ACCOUNT.encode() in everything
     assert TOKEN.encode() not in everything

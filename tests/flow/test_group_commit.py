@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from postdate.clock import breathe
 from postdate.flow.group_commit import GroupCommit
 from postdate.store.contract import StoreFull
+from tests.flow.building import is_idle
 
 
 class Disk:
@@ -97,7 +98,7 @@ async def test_a_failure_goes_to_those_of_its_batch_and_to_nobody_else() -> None
     results = await asyncio.gather(*asking(group, 1, 2, 3, 4, 5), return_exceptions=True)
     assert [isinstance(result, StoreFull) for result in results] == [True, True, False, False, False]
     assert results[2:] == ["done 3", "done 4", "done 5"]
-    assert group.idle
+    assert is_idle(group)
 
 
 async def test_after_a_failure_it_goes_on() -> None:
@@ -163,19 +164,19 @@ async def test_what_asks_in_the_moment_a_commit_ends_is_not_forgotten() -> None:
 async def test_it_is_idle_when_nothing_waits_and_nothing_runs() -> None:
     disk = Disk()
     group = GroupCommit(disk.commit, 1)
-    assert group.idle
+    assert is_idle(group)
     asked = asking(group, 1, 2)
     await breathe_often()
-    assert not group.idle
+    assert not is_idle(group)
     settled = asyncio.create_task(group.settled())
     disk.turn()
     await breathe_often()
-    assert not group.idle
+    assert not is_idle(group)
     assert not settled.done()
     disk.turn()
     await asyncio.gather(*asked)
     await asyncio.wait_for(settled, 1)
-    assert group.idle
+    assert is_idle(group)
     assert group.waiting == 0
 
 

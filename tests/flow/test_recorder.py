@@ -12,7 +12,7 @@ from postdate.core.message import Status
 from postdate.flow.recorder import MOST_IN_A_COMMIT, Recorder
 from postdate.store.contract import Failed, Handed, Result, Returned, StoreError, StoreFull, StoreUnavailable
 from postdate.store.sqlite import SqliteStore
-from tests.flow.building import CONNECTION, CountingClock, WatchedStore, until
+from tests.flow.building import CONNECTION, CountingClock, WatchedStore, is_idle, until
 from tests.store import building as stored
 
 FULL = StoreFull("no room on the disk: free some space")
@@ -119,11 +119,11 @@ async def test_while_the_store_fails_nobody_is_told(recording: Recording) -> Non
 
 
 async def test_it_is_idle_while_it_waits_for_the_store_to_recover_but_not_settled(recording: Recording) -> None:
-    assert recording.recorder.idle
+    assert is_idle(recording.recorder)
     await asyncio.wait_for(recording.recorder.settled(), 1)
     recording.store.fail("record", AWAY)
     recording.put(handed(1))
-    assert not recording.recorder.idle
+    assert not is_idle(recording.recorder)
     await until(lambda: recording.recorder.idle)
     settled = asyncio.create_task(recording.recorder.settled())
     await breathe()

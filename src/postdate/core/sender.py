@@ -16,8 +16,7 @@ _NO_ALPHA = frozenset({"US", "CA"})
 
 def channel_of(address: str) -> Channel:
     """Return the channel that an address is on."""
-    prefix, colon, _ = address.partition(":")
-    return Channel(prefix) if colon else Channel.SMS
+    return Channel(address.partition(":")[0]) if ":" in address else Channel.SMS
 
 
 def can_send(sender: Sender, recipient: str, country: str, has_media: bool) -> bool:

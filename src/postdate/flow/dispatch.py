@@ -30,7 +30,6 @@ class Ways:
     in_doubt: Callable[[Message], Awaitable[None]]
     no_sender: Callable[[Message], Awaitable[None]]
     notice: Callable[[Cursor], None]
-    wake_callbacks: Callable[[], None]
 
 
 class Dispatcher:
@@ -48,9 +47,11 @@ class Dispatcher:
         """Decide about due messages and hand them on."""
         room = _Room(self._ways.has_room)
         answers = await self._store.dispatch(sids, lambda due: self._decide(due, room), self._clock.now(), LEAD)
-        self._ways.wake_callbacks()
         for answer in answers:
-            await self._hand_on(answer)
+            if isinstance(answer.decision, Assign):
+                self._ways.to_lane(answer.message, answer.decision.sender)
+            else:
+                await self._hand_on(answer)
 
     def _decide(self, due: Due, room: "_Room") -> Decision:
         """Runs on the store's thread, inside its transaction: reads the directory, changes only the turn."""
@@ -90,8 +91,6 @@ class Dispatcher:
     async def _hand_on(self, answer: Dispatched) -> None:
         message = answer.message
         match answer.decision:
-            case Assign(sender, _):
-                self._ways.to_lane(message, sender)
             case Fetch():
                 self._ways.to_media(message)
             case Hold(until, _):

@@ -46,7 +46,6 @@ class Ingest:
         self._rules = rules
         self._adds: GroupCommit[New, AddResult] = GroupCommit(self._add, MOST_IN_A_COMMIT)
         self.notice: Callable[[Cursor], None] = lambda timer: None
-        self.wake_callbacks: Callable[[], None] = lambda: None
         self.has_room: Callable[[Sender, int], bool] = lambda sender, segments: True
         self.refusing: str | None = None  # why nothing new is accepted at present; set by housekeeping
 
@@ -119,7 +118,6 @@ class Ingest:
             raise Rejected(20404, f"The message {sid} was not found.")
         if message.status is not Status.CANCELED:
             raise Rejected(30409, f"The message cannot be canceled: it is {message.status}, not scheduled.")
-        self.wake_callbacks()
         return message
 
     async def reschedule(self, account: Account, sid: str, send_at: Instant) -> Message:

@@ -26,7 +26,7 @@ from postdate.flow.recorder import Recorder
 from postdate.store.contract import Doubted, Failed, Handed, Result, Returned, Store, StoreError
 
 AHEAD = 40 * MILLISECOND  # a hand-off is claimed at most this long before its slot
-MOST_CLAIMED = 512  # in one booking of one lane
+MOST_CLAIMED = 1_024  # in one booking of one lane
 MOST_IN_A_COMMIT = 16  # bookings in one transaction
 QUEUE_SECONDS = 36_000  # a lane's queue holds what its rate carries in ten hours, as Twilio's does
 UNLIMITED_QUEUE = 1_000_000  # segments, where the rate is not limited

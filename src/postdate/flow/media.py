@@ -44,13 +44,11 @@ class MediaFetcher:
         outgoing: Outgoing,
         clock: Clock,
         take: Callable[[Sequence[str]], Awaitable[None]],
-        wake_callbacks: Callable[[], None],
     ) -> None:
         self._store = store
         self._outgoing = outgoing
         self._clock = clock
         self._take = take
-        self._wake_callbacks = wake_callbacks
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waiting: set[str] = set()
@@ -111,7 +109,6 @@ class MediaFetcher:
         code = 11200 if channel_of(message.recipient) is Channel.SMS else 63019
         refusal = Refuse(30019 if fault is MediaFault.TOO_LARGE else code)
         await self._store.dispatch([message.sid], lambda due: refusal, self._clock.now())
-        self._wake_callbacks()
 
     async def _until(self, sid: str, at: Instant) -> None:
         alarm = Alarm(self._clock)

@@ -4,7 +4,7 @@
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from postdate.clock import Clock
 from postdate.connectors.contract import CarrierEvent, Inbound, Receipt
@@ -25,11 +25,10 @@ MOST_IN_A_COMMIT = 1_024
 class Receipts:
     """Takes carrier events of all connections."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock, wake_callbacks: Callable[[], None]) -> None:
+    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
         self._store = store
         self._directory = directory
         self._clock = clock
-        self._wake_callbacks = wake_callbacks
         self._news: GroupCommit[ReceiptNews, None] = GroupCommit(self._apply, MOST_IN_A_COMMIT)
 
     @property
@@ -51,7 +50,6 @@ class Receipts:
 
     async def _apply(self, news: Sequence[ReceiptNews]) -> Sequence[None]:
         await self._store.apply_receipts(news, self._clock.now())
-        self._wake_callbacks()
         return [None] * len(news)
 
     async def _take_inbound(self, event: Inbound) -> None:

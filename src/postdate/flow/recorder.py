@@ -4,22 +4,22 @@ import asyncio
 from collections.abc import Callable
 
 from postdate.clock import Clock
-from postdate.core.instant import SECOND, Monotonic
+from postdate.core.instant import MILLISECOND, SECOND, Monotonic
 from postdate.flow.alarm import Alarm
 from postdate.store.contract import Result, Store, StoreError
 
 MOST_IN_A_COMMIT = 1_024
+GATHER = 5 * MILLISECOND  # outcomes are in no hurry: a few more share each transaction
 _AFTER_TROUBLE = 1 * SECOND
 
 
 class Recorder:
     """Collects results; `then` of each is called once it is on disk. Its own task runs only while there is work."""
 
-    def __init__(self, store: Store, clock: Clock, run: str, wake_callbacks: Callable[[], None]) -> None:
+    def __init__(self, store: Store, clock: Clock, run: str) -> None:
         self._store = store
         self._clock = clock
         self._run = run
-        self._wake_callbacks = wake_callbacks
         self._alarm = Alarm(clock)
         self._waiting: list[tuple[Result, Callable[[], None] | None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -43,6 +43,8 @@ class Recorder:
     async def _record(self) -> None:
         try:
             while self._waiting:
+                if len(self._waiting) < MOST_IN_A_COMMIT:
+                    await self._alarm.wait(Monotonic(self._clock.monotonic() + GATHER))
                 batch = self._waiting[:MOST_IN_A_COMMIT]
                 try:
                     await self._store.record([result for result, _ in batch], self._run, self._clock.now())
@@ -50,7 +52,6 @@ class Recorder:
                     await self._alarm.wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
                     continue
                 del self._waiting[: len(batch)]
-                self._wake_callbacks()
                 for _, then in batch:
                     if then is not None:
                         then()

@@ -13,7 +13,7 @@ from postdate.flow.alarm import Alarm
 from postdate.store.contract import BEGINNING, Cursor, Store, StoreError
 
 HORIZON = 60 * SECOND
-WAKE_SHARE = 0.6  # woken for what is due at this share of the lead, so that a batch gathers
+WAKE_SHARE = 0.9  # woken for what is due at this share of the lead, so that a batch gathers
 MOST_RELEASED = 1_024
 MOST_READ = 10_000
 ROOM = 50_000  # with this many in the heap, nothing more is read

@@ -1,8 +1,9 @@
 """What the flow asks of a store. SQLite is one; PostgreSQL will be the other. Both pass the same conformance suite.
 
 Rules every method keeps: it returns when its change is on disk; times are arguments; a status moves only as
-`core.message.TRANSITIONS` allows; a callback row is written in the transaction of the change it announces. Batches are
-all or nothing. `StoreFull` and `StoreUnavailable` say that nothing was changed.
+`core.message.TRANSITIONS` allows; a callback row is written in the transaction of the change it announces, and the
+`on_news` that a store is made with is called on the event loop after such a commit. Batches are all or nothing.
+`StoreFull` and `StoreUnavailable` say that nothing was changed.
 """
 
 from collections.abc import Callable, Sequence

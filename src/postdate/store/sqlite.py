@@ -7,7 +7,7 @@ arguments; the SQL beside this file is the source of every statement.
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,9 @@ def _json(items: Any) -> str:
 class SqliteStore:
     """`store.contract.Store` over one SQLite file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_news: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._on_news = on_news
         self._sql = load_statements("sqlite")
         self._lock: int | None = None
         self._writer: Writer
@@ -88,7 +89,7 @@ class SqliteStore:
             self._lock = _locked(self._path)
             undo.callback(self._unlock)
             try:
-                self._writer = Writer(self._path)
+                self._writer = Writer(self._path, self._on_news)
             except apsw.Error as error:
                 raise StoreUnavailable(f"{self._path} cannot be opened as a SQLite file: {error}") from None
             undo.push_async_callback(self._writer.close)
@@ -357,8 +358,8 @@ class SqliteStore:
         self._do(db, "drop_timers", _json([(s.due_at, s.sid) for s in changed if not s.is_timed]))
 
     def _tell(self, db: apsw.Connection, changes: Sequence[tuple[str, Status, int]], at: Instant) -> None:
-        if changes:
-            self._do(db, "add_callbacks", _json(changes), at)
+        if changes and self._do(db, "add_callbacks", _json(changes), at):
+            self._writer.has_news = True
 
     # -- receipts, inbound -----------------------------------------------------------------------------------------
 

@@ -56,13 +56,15 @@ def as_store_error(error: Exception, path: Path) -> Exception:
 class Writer:
     """Runs work on the writing connection, in batches, off the event loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_news: Callable[[], None]) -> None:
         self._path = path
+        self._on_news = on_news
         self._connection = connect(path, writer=True)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="postdate-writer")
         self.in_flight = 0  # written by the event loop only
+        self.has_news = False  # written by the thread only: the present transaction wrote a callback row
         self._thread.start()
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
@@ -103,7 +105,8 @@ class Writer:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             results = [(done, as_store_error(error, self._path)) for _, done in batch]
-        self._loop.call_soon_threadsafe(self._settle, results)
+        had_news, self.has_news = self.has_news, False
+        self._loop.call_soon_threadsafe(self._settle, results, had_news)
 
     def _one(self, work: Work, alone: bool) -> Any:
         """Run one piece; return its result, or the exception that it alone has to hear of."""
@@ -121,7 +124,9 @@ class Writer:
         db.execute("RELEASE piece")
         return result
 
-    def _settle(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    def _settle(self, results: list[tuple[asyncio.Future[Any], Any]], had_news: bool) -> None:
+        if had_news:
+            self._on_news()
         for done, result in results:
             self.in_flight -= 1
             if done.cancelled():
