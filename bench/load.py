@@ -11,6 +11,7 @@ import sys
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import uvloop
@@ -149,8 +150,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -188,9 +188,9 @@ async def _generate(load: Load) -> Loaded:
     await breathe(load.seconds)
     seen.stopping = True
     elapsed = (seen.clock.monotonic() - start) / SECOND
-    taken = list(seen.taken)
+    taken = list(seen.taken) or [0]
     return Loaded(
-        requests=len(taken),
+        requests=len(seen.taken),
         seconds=elapsed,
         refused=seen.refused,
         broken=seen.broken,

@@ -555,7 +555,8 @@ class Flow:
         self.runs += 1
         self.power = self.carrier.power = Power()
         setup, clock = self.setup, self.clock
-        self.store = WatchedStore(SqliteStore(self.folder / "postdate.db"), self.power)
+        real = SqliteStore(self.folder / "postdate.db", on_news=lambda: self.callbacks.wake())
+        self.store = WatchedStore(real, self.power)
         await self.store.open()
         self.directory = Directory(self.store, SEALER)
         for resource in resources:
@@ -568,8 +569,8 @@ class Flow:
         if setup.calls:
             self._begin(self.callbacks.run)
         run = f"run-{self.runs}"
-        self.recorder = Recorder(self.store, clock, run, self.callbacks.wake)
-        self.receipts = Receipts(self.store, self.directory, clock, self.callbacks.wake)
+        self.recorder = Recorder(self.store, clock, run)
+        self.receipts = Receipts(self.store, self.directory, clock)
         self.lanes = Lanes(self.store, clock, self.recorder, run)
         await self.carrier.open(self._take)
         self.lanes.connections[CONNECTION] = Connection(CONNECTION, self.carrier, setup.doubt)
@@ -581,15 +582,13 @@ class Flow:
             in_doubt=self.lanes.in_doubt,
             no_sender=self.lanes.no_sender,
             notice=lambda timer: self.scheduler.notice(timer),
-            wake_callbacks=self.callbacks.wake,
         )
         self.dispatcher = Dispatcher(self.store, self.directory, clock, ways, run)
-        self.media = MediaFetcher(self.store, self.outgoing, clock, self.dispatcher.take, self.callbacks.wake)
+        self.media = MediaFetcher(self.store, self.outgoing, clock, self.dispatcher.take)
         self.scheduler = Scheduler(self.store, clock, self.dispatcher.take, LEAD)
         rules = IngestRules(ScheduleWindow.parse(setup.window), setup.cap, setup.send_at_once_without_service)
         self.ingest = Ingest(self.store, self.directory, clock, rules)
         self.ingest.notice = self.scheduler.notice
-        self.ingest.wake_callbacks = self.callbacks.wake
         self.ingest.has_room = self.lanes.has_room
         self._begin(self.scheduler.run)
 

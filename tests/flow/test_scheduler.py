@@ -59,6 +59,7 @@ class Bench:
         self.batches: list[int] = []
         self.failures: list[Exception] = []
         self.scheduler = Scheduler(store, clock, self._take, LEAD)
+        self.stopped = False
         self._numbers = 0
 
     async def _take(self, sids: Sequence[str]) -> None:
@@ -88,7 +89,7 @@ class Bench:
     async def settle(self) -> None:
         rounds = 0
         while rounds < 6:
-            rounds = rounds + 1 if self.scheduler.idle and self.store.idle else 0
+            rounds = rounds + 1 if (self.scheduler.idle or self.stopped) and self.store.idle else 0
             await breathe(0.0 if rounds else 0.0001)
 
     async def advance(self, micros: int) -> None:
@@ -119,6 +120,7 @@ async def running(bench: Bench) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        bench.stopped = True
         bench.scheduler.stop()
         await asyncio.wait_for(task, 2)
 

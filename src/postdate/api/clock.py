@@ -4,7 +4,10 @@ from postdate.api.endpoint import Answer, Request
 from postdate.api.twilio import read_instant
 from postdate.clock import TestClock
 from postdate.core.errors import Rejected
-from postdate.core.instant import Instant, InvalidDuration, format_iso_exact, parse_duration
+from postdate.core.instant import Instant, InvalidDuration, format_iso_exact, parse_duration, parse_instant
+
+# Nothing later can be written as a date.
+_END = parse_instant("9999-12-31T23:59:59.999999Z")
 
 
 def _clock(request: Request) -> TestClock:
@@ -47,6 +50,9 @@ def _target(request: Request, clock: TestClock) -> Instant | None:
     if by is None:
         return None
     try:
-        return Instant(clock.now() + parse_duration(by))
+        target = Instant(clock.now() + parse_duration(by))
     except InvalidDuration as error:
         raise Rejected(20001, f"AdvanceBy: {error}") from None
+    if target > _END:
+        raise Rejected(20001, f"AdvanceBy: the test clock ends at {format_iso_exact(_END)}.")
+    return target

@@ -73,4 +73,6 @@ REPLACEMENTS: Final[Mapping[int, str]] = {
 
 def smart_encode(text: str) -> str:
     """The text with every code point of the map replaced; it may come out shorter or longer."""
+    if text.isascii() and text.isprintable() and "`" not in text:  # the backtick is the map's one printable of ASCII
+        return text
     return text.translate(REPLACEMENTS)
