@@ -33,7 +33,7 @@ class Yardstick:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table."""
+    """One line of the table. A target holds for the median, or with `in_every_run` for each run."""
 
     part: str
     name: str
@@ -42,6 +42,7 @@ class Figure:
     target: Target | None = None
     yardstick: Yardstick | None = None
     note: str = ""
+    in_every_run: bool = False
 
     @property
     def value(self) -> float:
@@ -51,7 +52,9 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """Say whether the target was met; None where there is none."""
-        return None if self.target is None else self.target.met_by(self.value)
+        if self.target is None:
+            return None
+        return all(map(self.target.met_by, self.runs)) if self.in_every_run else self.target.met_by(self.value)
 
     @property
     def ratio(self) -> float | None:

@@ -56,7 +56,7 @@ def lateness(plan: Plan) -> list[Figure]:
             Figure(LATENESS, "p99", "ms", _each(told, "p99"), target, sync, case.name),
             Figure(LATENESS, "p50", "ms", _each(told, "p50"), None, sync, case.name),
             Figure(LATENESS, "latest", "ms", _each(told, "last"), None, sync, case.name),
-            Figure(LATENESS, "earliest", "ms", _each(told, "first"), Target(0, at_most=False), None, case.name),
+            _earliest(LATENESS, told, case),
             Figure(LATENESS, "processor per message", "µs", tuple(t["processor"] for t in told), note=case.name),
         ]
         if case.callbacks:
@@ -80,10 +80,15 @@ def burst(plan: Plan) -> list[Figure]:
         figures += [
             Figure(BURST, f"last of {plan.burst:,} handed over", "s", handed, target, yardstick, case.name),
             Figure(BURST, "all delivered", "s", delivered, None, yardstick, case.name),
-            Figure(BURST, "earliest", "ms", _each(told, "first"), Target(0, at_most=False), None, case.name),
+            _earliest(BURST, told, case),
             Figure(BURST, "processor per message", "µs", tuple(t["processor"] for t in told), note=case.name),
         ]
     return figures
+
+
+def _earliest(part: str, told: list[dict[str, Any]], case: Case) -> Figure:
+    never = Target(0, at_most=False)
+    return Figure(part, "earliest", "ms", _each(told, "first"), never, None, case.name, in_every_run=True)
 
 
 def _each(told: list[dict[str, Any]], name: str) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message
 from postdate.api.app import App
 from postdate.clock import TestClock
 from postdate.core.address import SenderKind
-from postdate.core.instant import HOUR, SECOND, Instant, format_iso_exact
+from postdate.core.instant import HOUR, MILLISECOND, SECOND, Instant, format_iso_exact
 from postdate.core.resources import Account, ApiKey, Application, Sender, Service
 from postdate.flow.directory import digest_of
 from postdate.node import Node
@@ -332,4 +332,5 @@ async def a_site(folder: Path, **settings: Any) -> AsyncIterator[Site]:
                 await site.advance(2 * SECOND)
 
 
+TAKEN = 100 * MILLISECOND  # for what is due to be with the carrier, and its answer on disk
 LONG_ENOUGH = 10 * SECOND  # for whatever is due to be sent, answered and reported

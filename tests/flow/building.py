@@ -131,9 +131,9 @@ def a_sender(number: int = 1, **changes: object) -> Sender:
     return msgspec.structs.replace(sender, **changes)
 
 
-def a_command(send_at: Instant | None = None, **changes: object) -> SendMessage:
-    """Return a request to send through the service, with `changes`."""
-    given: dict[str, object] = {"recipient": recipient(), "body": "Hello", "service_sid": SERVICE, "send_at": send_at}
+def a_command(at: Instant | None = None, **changes: object) -> SendMessage:
+    """Return a request to send through the service at a time, with `changes`."""
+    given: dict[str, object] = {"recipient": recipient(), "body": "Hello", "service_sid": SERVICE, "send_at": at}
     return msgspec.convert(given | changes, SendMessage, from_attributes=True)
 
 
@@ -289,6 +289,11 @@ class WatchedStore:
     def idle(self) -> bool:
         """Say whether every call has come back or waits for the test."""
         return self._in_flight == self._held and self.real.idle
+
+    @property
+    def held(self) -> bool:
+        """Say whether a call waits for the test."""
+        return self._held > 0
 
     def fail(self, name: str, *errors: Exception) -> None:
         """Let the next calls of that name fail, one with each error, and change nothing."""

@@ -15,12 +15,13 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from postdate.api.parts import Parts
-from postdate.api.twilio import Form, error_json, read_form
+from postdate.api.twilio import Form, NoForm, error_json, read_form
 from postdate.core.errors import Rejected
 from postdate.core.resources import Account, ApiKey
 from postdate.store.contract import StoreError
 
 _encode = msgspec.json.Encoder().encode
+_NO_FORM = (b"application/json", b"multipart/")
 _JSON = (b"content-type", b"application/json; charset=utf-8")
 _CHALLENGE = (b"www-authenticate", b'Basic realm="Twilio API"')
 _log = structlog.get_logger("postdate.api")
@@ -97,7 +98,7 @@ class Endpoint:
             raise Rejected(20004, f"{method} is not allowed here; allowed: {', '.join(sorted(self._handlers))}.")
         settings = self._parts.settings
         body = await read_body(receive, headers, settings.max_body_bytes)
-        is_json = headers.get(b"content-type", b"").startswith(b"application/json")
+        no_form = body and headers.get(b"content-type", b"").lower().startswith(_NO_FORM)
         return await handler(
             Request(
                 parts=self._parts,
@@ -106,7 +107,7 @@ class Endpoint:
                 params=params,
                 headers=headers,
                 query=read_form(scope["query_string"], settings.max_parameters),
-                form=Form({}) if is_json else read_form(body, settings.max_parameters),
+                form=NoForm() if no_form else read_form(body, settings.max_parameters),
                 body=body,
                 dotted=scope.get("postdate.dotted", False),
                 actor=actor,

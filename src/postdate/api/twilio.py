@@ -88,6 +88,30 @@ class Form:
             raise Rejected(kept, f"{name}: {error}") from None
 
 
+class NoForm(Form):
+    """A body of another kind: whoever asks it for a parameter is refused (20422), so that none is silently ignored."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def __contains__(self, name: str) -> bool:
+        raise _no_form()
+
+    def one(self, name: str) -> str | None:
+        """Raise Rejected (20422)."""
+        raise _no_form()
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Raise Rejected (20422)."""
+        raise _no_form()
+
+
+def _no_form() -> Rejected:
+    return Rejected(20422, "Send a form, application/x-www-form-urlencoded: JSON and multipart are not read here.")
+
+
 def read_form(body: bytes, most: int) -> Form:
     """Return the parameters of a form or a query; raise Rejected where there are more than `most` or not UTF-8."""
     values: dict[str, list[str]] = {}

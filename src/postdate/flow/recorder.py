@@ -40,11 +40,15 @@ class Recorder:
         while self._task is not None:
             await asyncio.wait([self._task])
 
+    async def _gather(self) -> None:
+        # A clock that is moved by hand stands still meanwhile: there, nothing more would come.
+        if len(self._waiting) < MOST_IN_A_COMMIT and self._clock.longest_wait is not None:
+            await self._alarm.wait(Monotonic(self._clock.monotonic() + GATHER))
+
     async def _record(self) -> None:
         try:
             while self._waiting:
-                if len(self._waiting) < MOST_IN_A_COMMIT:
-                    await self._alarm.wait(Monotonic(self._clock.monotonic() + GATHER))
+                await self._gather()
                 batch = self._waiting[:MOST_IN_A_COMMIT]
                 try:
                     await self._store.record([result for result, _ in batch], self._run, self._clock.now())

@@ -72,6 +72,7 @@ class Scheduler:
             except StoreError:
                 # Nothing was changed: what was not released is still in the heap or on disk.
                 released = False
+                self._next_unread = Instant(0)  # what could not be read is still to be read
                 await self._alarm.wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
             if not released and not self._stopping:
                 await self._alarm.wait(self._next_wake())
