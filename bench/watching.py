@@ -15,7 +15,7 @@ from postdate.core.address import SenderKind
 from postdate.core.instant import Instant
 from postdate.core.outcome import Outcome
 from postdate.core.resources import Sender, Service
-from postdate.flow.lanes import Connection
+from postdate.flow.lane import Connection
 from postdate.node import Node
 from postdate.settings import Settings
 

@@ -79,11 +79,14 @@ class TestClock:
 
     def __init__(self, start: Instant, frozen: bool = False) -> None:
         self._system = SystemClock()
-        self._wall_offset = start - self._system.monotonic()
-        self._frozen_at: Monotonic | None = self._system.monotonic() if frozen else None
+        at = self._system.monotonic()
+        self._wall_offset = start - at
+        self._frozen_at: Monotonic | None = at if frozen else None
         self._entries: list[tuple[Monotonic, int, _Entry]] = []
         self._order = itertools.count()
         self._real: tuple[Monotonic, asyncio.TimerHandle] | None = None
+        self._advancing = asyncio.Lock()
+        self._runs_after = False
         self._skipped = 0  # how far ahead of the machine's waiting time this clock is
 
     @property
@@ -110,13 +113,17 @@ class TestClock:
 
     def freeze(self) -> None:
         """Stop time until `resume`."""
+        self._runs_after = False
         self._frozen_at = self.monotonic()
 
     def resume(self) -> None:
         """Let time run with the machine's clock again, from where it stands."""
-        if self._frozen_at is not None:
+        if self._advancing.locked():
+            self._runs_after = True  # whoever is moving it still needs it to stand still
+        elif self._frozen_at is not None:
             self._skipped = self._frozen_at - self._system.monotonic()
             self._frozen_at = None
+            self._disarm()
             self._arm()
 
     async def advance_to(self, target: Instant, settle: Callable[[], Awaitable[None]]) -> None:
@@ -126,17 +133,24 @@ class TestClock:
         """
         if target < self.now():
             raise ValueError("a test clock never goes back")
-        was_frozen = self.frozen
-        self.freeze()
+        async with self._advancing:  # one at a time: a second one goes on from where the first has left it
+            runs_after = not self.frozen
+            self.freeze()
+            self._runs_after = runs_after
+            try:
+                await self._run_to(Monotonic(target - self._wall_offset), settle)
+            finally:
+                runs_after = self._runs_after
+        if runs_after:
+            self.resume()
+
+    async def _run_to(self, end: Monotonic, settle: Callable[[], Awaitable[None]]) -> None:
         await settle()
-        end = Monotonic(target - self._wall_offset)
         while (when := self._next()) is not None and when <= end:
             self._move(when)
             await settle()
         self._move(end)
         await settle()
-        if not was_frozen:
-            self.resume()
 
     def _move(self, when: Monotonic) -> None:
         assert self._frozen_at is not None
@@ -159,9 +173,14 @@ class TestClock:
         if self._real is not None:
             if self._real[0] <= when:
                 return
-            self._real[1].cancel()
+            self._disarm()
         wait = max((when - self.monotonic()) / SECOND, 0.0)
         self._real = (when, asyncio.get_running_loop().call_later(wait, self._ring))
+
+    def _disarm(self) -> None:
+        if self._real is not None:
+            self._real[1].cancel()
+            self._real = None
 
     def _ring(self) -> None:
         self._real = None

@@ -34,7 +34,8 @@ from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.housekeeping import Housekeeping
 from postdate.flow.ingest import Ingest, IngestRules
-from postdate.flow.lanes import Connection, Lanes
+from postdate.flow.lane import Connection
+from postdate.flow.lanes import Lanes
 from postdate.flow.media import MediaFetcher
 from postdate.flow.outgoing import Outgoing
 from postdate.flow.receipts import Receipts
@@ -98,6 +99,7 @@ class Node:
         self.lanes = Lanes(self.store, self.clock, self.recorder, self.run_name)
         await self._open_connections()
         await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
+        self.directory.sender_changed = self.lanes.follow
         self._stack.push_async_callback(self.lanes.stop)
         ways = Ways(
             to_lane=self.lanes.put,

@@ -176,7 +176,6 @@ async def test_a_century_passes_while_one_waits(site: Site) -> None:
     assert (await site.customer.fetch(sid))["status"] == "delivered"
 
 
-@pytest.mark.xfail(reason="TestClock.advance_to lets a second caller move on before the first has settled")
 async def test_two_who_move_it_at_once_both_get_where_they_wanted(site: Site) -> None:
     await move(site.customer, Freeze="false")
     start = site.now

@@ -3,10 +3,12 @@
 The clock is frozen, so that an edge is an edge: one microsecond beyond it is another answer.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -406,3 +408,52 @@ async def test_what_is_no_longer_scheduled_cannot_be_moved(site: Site) -> None:
         assert await site.customer.fetch(sid) == before
     await site.advance(DAY)
     assert [m.sid for m in site.node.sandbox.inbox(TO)] == [at_once, sent]
+
+
+# --- whatever a customer does, and whenever ---------------------------------------------------------------------------
+
+
+class Hasty:
+    """A customer who creates, cancels and moves by chance; what was confirmed is kept."""
+
+    def __init__(self, site: Site, seed: int) -> None:
+        self._site = site
+        self.chance = Random(seed)
+        self.kept: dict[str, Instant] = {}  # when each is to go, as last confirmed
+        self.canceled: set[str] = set()
+
+    async def act(self) -> None:
+        """Do one thing, most likely to one of the newest messages."""
+        send_at = Instant(
+            self._site.now + self.chance.choice([0, 240, 251, 300, 1_000, 5_000, 20_000, 60_000]) * MILLISECOND
+        )
+        newest = [sid for sid in self.kept if sid not in self.canceled][-4:]
+        what = self.chance.choice(["create", "cancel", "move"]) if newest else "create"
+        if what == "create":
+            self.kept[await self._site.scheduled(SendAt=format_iso_exact(send_at))] = send_at
+            return
+        sid = self.chance.choice(newest)
+        if what == "cancel":
+            if (await cancel(self._site.customer, sid)).status == 200:
+                self.canceled.add(sid)
+        elif (await move(self._site.customer, sid, format_iso_exact(send_at))).status == 200:
+            self.kept[sid] = send_at
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_is_canceled_never_goes_out_and_all_else_does_once(tmp_path: Path, seed: int) -> None:
+    """Cancels, moves and the passing of time in any order, some of them at once, around the very times of sending."""
+    async with a_site(tmp_path, schedule_window="0s..") as site:
+        hasty = Hasty(site, seed)
+        for _ in range(120):
+            await asyncio.gather(*(hasty.act() for _ in range(hasty.chance.choice([1, 1, 3]))))
+            await site.advance(hasty.chance.choice([0, 1, 10, 100, 249, 250, 1_000]) * MILLISECOND)
+        await site.advance(DAY)
+        received = site.node.sandbox.inbox(TO)
+        assert len(hasty.canceled) > 5
+        assert len(received) > 5
+        assert sorted(m.sid for m in received) == sorted(set(hasty.kept) - hasty.canceled)
+        assert [m.sid for m in received if m.at < hasty.kept[m.sid]] == []
+        for sid in hasty.kept:
+            expected = "canceled" if sid in hasty.canceled else "delivered"
+            assert (await site.customer.fetch(sid))["status"] == expected

@@ -13,7 +13,7 @@ from postdate.core.message import Message, Options, Status
 from postdate.core.resources import Application
 from postdate.core.sid import is_sid
 from postdate.flow.ingest import MOST_IN_A_COMMIT, Ingest, IngestRules
-from postdate.flow.lanes import QUEUE_SECONDS
+from postdate.flow.lane import QUEUE_SECONDS
 from postdate.store.contract import Cursor, OptOutChange, StoreError, StoreFull, StoreUnavailable
 from tests.flow.building import (
     ACCOUNT,

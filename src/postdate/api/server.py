@@ -58,35 +58,46 @@ class _Together:
         return getattr(self._transport, name)
 
 
-def bounded(most: int) -> type[HttpToolsProtocol]:
-    """Return a protocol that refuses a request head of more than `most` bytes while it is still being read."""
+class _Bounded(HttpToolsProtocol):
+    """Refuses a request head of more than `most` bytes while it is still being read."""
 
-    class Bounded(HttpToolsProtocol):
-        head = 0
-        in_head = True
+    most = 0
+    head = 0  # bytes of a request head that is not complete yet
+    in_head = True
+    got_on = False  # a head or a message was completed in the present piece
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(cast(asyncio.Transport, _Together(transport)))
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, _Together(transport)))
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if not self.in_head:
-                return
+    def data_received(self, data: bytes) -> None:
+        self.got_on = False
+        super().data_received(data)
+        if self.got_on:
+            self.head = 0  # what the piece has of the next head is counted with the one that follows
+        elif self.in_head:
             self.head += len(data)
-            if self.head > most and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+            self.refuse(self.head)
 
-        def on_headers_complete(self) -> None:
-            self.in_head = False
+    def on_headers_complete(self) -> None:
+        self.in_head, self.got_on = False, True
+        if not self.refuse(len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)):
             super().on_headers_complete()
 
-        def on_message_complete(self) -> None:
-            self.head = 0
-            self.in_head = True
-            super().on_message_complete()
+    def on_message_complete(self) -> None:
+        self.in_head = self.got_on = True
+        super().on_message_complete()
 
-    return Bounded
+    def refuse(self, size: int) -> bool:
+        """Refuse a head that is too large; say whether it is."""
+        if size > self.most and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        return size > self.most
+
+
+def bounded(most: int) -> type[HttpToolsProtocol]:
+    """Return a protocol that refuses a request head of more than `most` bytes."""
+    return type("Bounded", (_Bounded,), {"most": most})
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from postdate.cli.client import Client, Fields, Refused
 from postdate.cli.command import command
@@ -145,11 +146,13 @@ def _show_list(page: Record) -> None:
     roomy = console().width >= ROOMY
     table = listing("SID", "STATUS", "TO", "WHEN (UTC)", *(["BODY"] if roomy else []))
     if roomy:
-        table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+        for column in table.columns[:-1]:
+            column.no_wrap = True  # what a message says gives way, and nothing else does
     now = _here_and_now()
     for message in page.records("messages"):
         when = next(message.text(name) for name in ("due_at", "date_sent", "date_created") if name in message)
-        body = [message.text("body")] if roomy else []
+        said = Text(" ".join(message.text("body").split()), no_wrap=True, overflow="ellipsis")
+        body = [said] if roomy else []
         table.add_row(message.text("sid"), status_text(message), message.text("to"), short_time(when, now), *body)
     more = "There are more: raise --limit, or narrow the list with --status, --to, --service."
     show_list(table, "No messages.", more if "next_page_uri" in page else "")

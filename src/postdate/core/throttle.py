@@ -45,6 +45,16 @@ class Throttle:
         self._free = (free if exact - free < ticks else exact) + segments * self._step
         return Monotonic(start)
 
+    def earliest(self, at: Monotonic, segments: int) -> Monotonic:
+        """Return what `reserve` would, and book nothing."""
+        start, held = max(at, -(-self._free // self._ticks)), self._held + segments
+        for went, freed in self._log:
+            if held <= self._most and went + SECOND > start:
+                break
+            held -= freed
+            start = max(start, went + SECOND)
+        return Monotonic(start)
+
     def free_at(self, at: Monotonic) -> Monotonic:
         """Return the earliest `idle_from`, `at` or later, with which a new Throttle is never faster than this one."""
         free = -(-self._free // self._ticks)

@@ -8,6 +8,7 @@ Auth tokens are sealed at rest and opened here once; API keys' secrets exist onl
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -34,6 +35,7 @@ class Directory:
 
     def __init__(self, store: Store, sealer: Fernet) -> None:
         self._store = store
+        self.sender_changed: Callable[[str], None] = lambda sid: None
         self._sealer = sealer
         self._all: dict[str, Resource] = {}
         self._tokens: dict[str, bytes] = {}
@@ -111,6 +113,8 @@ class Directory:
         """Keep a resource, on disk first."""
         await self._store.put(resource)
         self._keep(resource)
+        if isinstance(resource, Sender):
+            self.sender_changed(resource.sid)
 
     async def remove(self, sid: str) -> None:
         """Remove a resource; a service that goes leaves its senders free, but its alpha senders go with it."""
@@ -125,6 +129,7 @@ class Directory:
         self._tokens.pop(sid, None)
         if isinstance(gone, Sender):
             self._forget(gone)
+            self.sender_changed(gone.sid)
 
     def _keep(self, resource: Resource) -> None:
         before = self._all.get(resource.sid)

@@ -5,9 +5,11 @@ the disk is busy share the next transaction. Cancel and reschedule live here too
 message before it is due.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -23,6 +25,7 @@ from postdate.flow.group_commit import GroupCommit
 from postdate.store.contract import Added, AddResult, Cursor, New, NotAdded, Repeated, Reschedule, Store, StoreError
 
 MOST_IN_A_COMMIT = 512
+_ANY_TIME = ScheduleWindow(0, None)
 
 
 class IngestRules:
@@ -47,6 +50,7 @@ class Ingest:
         self._adds: GroupCommit[New, AddResult] = GroupCommit(self._add, MOST_IN_A_COMMIT)
         self.notice: Callable[[Cursor], None] = lambda timer: None
         self.has_room: Callable[[Sender, int], bool] = lambda sender, segments: True
+        self._moving: set[asyncio.Task[Message | None]] = set()
         self.refusing: str | None = None  # why nothing new is accepted at present; set by housekeeping
 
     @property
@@ -58,23 +62,28 @@ class Ingest:
         """Return the message once it is on disk; raise Rejected where it cannot be."""
         if self.refusing is not None:
             raise Rejected(20503, self.refusing)
-        message = to_message(command, self._context(account, command), self._clock.now(), _chance())
+        message, refusal = self._make(account, command)
         sender = self._directory.find(Sender, message.sender_sid)
         if message.service_sid is None and sender is not None and not self.has_room(sender, message.num_segments):
             raise Rejected(21611)
-        new = New(message, self._rules.scheduled_cap, command.idempotency_key, _fingerprint(command))
+        new = New(
+            message,
+            self._rules.scheduled_cap,
+            command.idempotency_key,
+            _fingerprint(command),
+            refusal.code if refusal else None,
+        )
         try:
             result = await self._adds.add(new)
         except StoreError as error:
             raise Rejected(20503, str(error)) from error
         match result:
             case Added():
-                self.notice(Cursor(message.due_at, message.sid))
                 return message
             case Repeated(sid, same_request):
                 return await self._first_answer(account, sid, same_request)
             case NotAdded(code):
-                raise Rejected(code)
+                raise refusal or Rejected(code)
 
     async def _first_answer(self, account: Account, sid: str, same_request: bool) -> Message:
         if not same_request:
@@ -85,7 +94,22 @@ class Ingest:
         return first
 
     async def _add(self, new: Sequence[New]) -> Sequence[AddResult]:
-        return await self._store.add(new, self._clock.now())
+        results = await self._store.add(new, self._clock.now())
+        for n, result in zip(new, results, strict=True):
+            if isinstance(result, Added):  # here, since whoever asked may be gone by now
+                self.notice(Cursor(n.message.due_at, n.message.sid))
+        return results
+
+    def _make(self, account: Account, command: SendMessage) -> tuple[Message, Rejected | None]:
+        """Return the message, and why it may not be added unless the same request came before: its time may have
+        come too near only since then."""
+        context, at, chance = self._context(account, command), self._clock.now(), _chance()
+        try:
+            return to_message(command, context, at, chance), None
+        except Rejected as error:
+            if command.idempotency_key is None or error.code != 35114:
+                raise
+            return to_message(command, replace(context, window=_ANY_TIME), at, chance), error
 
     def _context(self, account: Account, command: SendMessage) -> Context:
         service = self._directory.find(Service, command.service_sid)
@@ -115,7 +139,7 @@ class Ingest:
         at = self._clock.now()
         (message,) = await self._store.cancel(account.sid, [sid], at)
         if message is None:
-            raise Rejected(20404, f"The message {sid} was not found.")
+            raise Rejected(20404, f"The message {sid[:40]} was not found.")
         if message.status is not Status.CANCELED:
             raise Rejected(30409, f"The message cannot be canceled: it is {message.status}, not scheduled.")
         return message
@@ -124,19 +148,30 @@ class Ingest:
         """Return the moved message; raise Rejected where it is no longer scheduled or the time is not allowed."""
         before = await self._store.message(account.sid, sid)
         if before is None:
-            raise Rejected(20404, f"The message {sid} was not found.")
+            raise Rejected(20404, f"The message {sid[:40]} was not found.")
         at = self._clock.now()
         check_window(send_at, self.window_of(self._directory.find(Service, before.service_sid)), at)
         change = Reschedule(send_at, Instant(send_at + validity_of(before)))
-        after = await self._store.reschedule(account.sid, sid, change, at)
+        # Whoever asked may go away meanwhile; the scheduler must hear of the new time all the same.
+        moving = asyncio.get_running_loop().create_task(self._move(account.sid, sid, change, at))
+        self._moving.add(moving)
+        moving.add_done_callback(self._moving.discard)
+        after = await asyncio.shield(moving)
         if after is None or after.status is not Status.SCHEDULED:
             raise Rejected(20409, "The message cannot be rescheduled: it is no longer scheduled.")
-        self.notice(Cursor(after.due_at, after.sid))
+        return after
+
+    async def _move(self, account_sid: str, sid: str, change: Reschedule, at: Instant) -> Message | None:
+        after = await self._store.reschedule(account_sid, sid, change, at)
+        if after is not None and after.status is Status.SCHEDULED:
+            self.notice(Cursor(after.due_at, after.sid))
         return after
 
     async def drain(self) -> None:
         """Return when everything accepted so far is on disk."""
         await self._adds.settled()
+        if self._moving:
+            await asyncio.wait(self._moving)
 
 
 def _chance() -> bytes:

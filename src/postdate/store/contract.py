@@ -52,6 +52,7 @@ class New:
     scheduled_cap: int
     idempotency_key: str | None = None
     fingerprint: str = ""
+    refusal: int | None = None  # why it may not be added, unless it was already under its key
 
 
 @dataclass(frozen=True, slots=True)

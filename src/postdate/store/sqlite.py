@@ -144,6 +144,9 @@ class SqliteStore:
         results: list[AddResult] = [Added()] * len(new)
         self._find_repeats(db, new, results)
         self._find_opted_out(db, new, results)
+        for i, n in enumerate(new):
+            if n.refusal is not None and isinstance(results[i], Added):
+                results[i] = NotAdded(n.refusal)
         self._find_over_cap(db, new, results)
         _follow_first(results, new)
         added = [n for n, result in zip(new, results, strict=True) if isinstance(result, Added)]
