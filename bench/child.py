@@ -48,10 +48,14 @@ class Child:
         told: dict[str, Any] = msgspec.json.decode(line)
         return told
 
+    def last_words(self) -> dict[str, Any]:
+        """Let it end, and return what it tells then."""
+        self._close_input()
+        return self.hear()
+
     def stop(self) -> None:
         """Let it end in order."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
+        self._close_input()
         self._process.wait()
         self._close()
 
@@ -60,6 +64,10 @@ class Child:
         self._process.kill()
         self._process.wait()
         self._close()
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
 
     def _close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

@@ -59,9 +59,7 @@ def lateness(plan: Plan) -> list[Figure]:
             _earliest(LATENESS, told, case),
             Figure(LATENESS, "processor per message", "µs", tuple(t["processor"] for t in told), note=case.name),
         ]
-        if case.callbacks:
-            made = tuple(float(t["callbacks"]) for t in told)
-            figures.append(Figure(LATENESS, "callbacks made by the last receipt", "", made, note=case.name))
+        figures += _callbacks(LATENESS, told, case)
     return figures
 
 
@@ -82,6 +80,7 @@ def burst(plan: Plan) -> list[Figure]:
             Figure(BURST, "all delivered", "s", delivered, None, yardstick, case.name),
             _earliest(BURST, told, case),
             Figure(BURST, "processor per message", "µs", tuple(t["processor"] for t in told), note=case.name),
+            *_callbacks(BURST, told, case),
         ]
     return figures
 
@@ -103,24 +102,28 @@ def _runs(plan: Plan, part: str, case: Case, count: int, gap: int) -> list[dict[
     return told
 
 
+def _callbacks(part: str, told: list[dict[str, Any]], case: Case) -> list[Figure]:
+    """Return what the customer was told by the time the node had stopped: at least once is promised, once is wanted."""
+    if not case.callbacks:
+        return []
+    once = tuple(float(t["distinct"]) for t in told)
+    again = tuple(float(t["calls"] - t["distinct"]) for t in told)
+    return [
+        Figure(part, "callbacks, without repeats, when the last receipt was in", "", once, note=case.name),
+        Figure(part, "callbacks repeated", "", again, Target(0), None, case.name, in_every_run=True),
+    ]
+
+
 def _send(plan: Plan, case: Case, count: int, gap: int) -> dict[str, Any]:
+    lead = _LEAD + count // _ACCEPTED_PER_SECOND
     with ExitStack() as stack:
         data = stack.enter_context(TemporaryDirectory(dir=plan.folder))
-        callback: str | None = None
-        if case.callbacks:
-            customer = stack.enter_context(Child("trivial"))
-            callback = f"http://127.0.0.1:{customer.hear()['port']}/status"
-        node = stack.enter_context(
-            Child(
-                "send",
-                data=data,
-                count=count,
-                gap=gap,
-                lead=_LEAD + count // _ACCEPTED_PER_SECOND,
-                senders=case.senders,
-                mps=case.mps,
-                receipts=case.receipts,
-                callback=callback,
-            )
-        )
-        return node.hear()
+        arguments = {"data": data, "count": count, "gap": gap, "lead": lead, "senders": case.senders, "mps": case.mps}
+        if not case.callbacks:
+            node = stack.enter_context(Child("send", receipts=case.receipts, callback=None, **arguments))
+            return node.hear()
+        customer = stack.enter_context(Child("customer"))
+        callback = f"http://127.0.0.1:{customer.hear()['port']}/status"
+        with Child("send", receipts=case.receipts, callback=callback, **arguments) as node:
+            told = node.hear()
+        return told | customer.last_words()

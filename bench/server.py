@@ -8,6 +8,7 @@ import resource
 import secrets
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -81,6 +82,22 @@ async def trivial(given: Mapping[str, Any]) -> None:
     await web.stop()
 
 
+async def customer(given: Mapping[str, Any]) -> None:
+    """A customer's server: takes callbacks, and tells at the end how many came, and how many of them once."""
+    seen: Counter[bytes] = Counter()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen[dict(scope["headers"]).get(b"i-twilio-idempotency-token", b"")] += 1
+        await _trivial_app(scope, receive, send)
+
+    web = WebServer(app, "127.0.0.1", 0, _MOST_HEAD)
+    await web.start()
+    tell(port=web.port)
+    await input_closed()
+    await web.stop()
+    tell(calls=seen.total(), distinct=len(seen))
+
+
 async def _plain_trivial() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
         server = uvicorn.Server(
@@ -144,7 +161,6 @@ async def send(given: Mapping[str, Any]) -> None:
             handed=len(lateness),
             all_delivered=node.watch.last_receipt_at - start,
             processor=(_processor_seconds() - before) * SECOND / count,
-            callbacks=node.callbacks.delivered,
         )
 
 
@@ -218,6 +234,7 @@ def _copy(model: Message, number: int, send_at: Instant, at: Instant) -> Message
 
 ROLES: Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]] = {
     "trivial": trivial,
+    "customer": customer,
     "serve": serve,
     "send": send,
     "fill": fill,

@@ -7,8 +7,9 @@ variables `POSTDATE_*`, the command line. The manual's table is made from the de
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -52,7 +53,9 @@ class Settings(BaseSettings):
     allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="Private networks that callbacks and media may reach, e.g. 127.0.0.0/8,10.0.0.0/8."
     )
-    default_mps: float = Field(1.0, ge=0, description="Segments per second of a new number; 0 is unlimited.")
+    default_mps: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="Segments per second of a new number; 0 is unlimited."
+    )
     sandbox_seed: int = Field(1, description="Random seed of the sandbox carrier.")
     sandbox_script: Path | None = Field(None, description="JSON file of rules for the sandbox carrier.")
     carrier_url: str | None = Field(None, description="URL of a plain HTTP carrier: the connection named 'http'.")
@@ -108,6 +111,20 @@ class Settings(BaseSettings):
     def _connection(cls, value: str) -> str:
         return _one_of(value, "sandbox", "http")
 
+    @field_validator("public_url", "carrier_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        parts = urlsplit(value) if value is not None else None
+        if parts is not None and not (parts.scheme in ("http", "https") and parts.hostname):
+            raise ValueError("expected a URL such as https://sms.example.com")
+        return value
+
+    @model_validator(mode="after")
+    def _connected(self) -> "Settings":
+        if self.default_connection == "http" and self.carrier_url is None:
+            raise ValueError("default_connection=http needs a carrier_url (POSTDATE_CARRIER_URL)")
+        return self
+
     @field_validator("log_level")
     @classmethod
     def _level(cls, value: str) -> str:
@@ -147,19 +164,20 @@ def load(config: Path | None = None, **given: Any) -> Settings:
 
     `given` are the command line's, without those that were not given.
     """
+    path = config
     try:
-        first = Settings(**given) if config is None else None
-        path = config or (first.data / "postdate.toml" if first else None)
-        if path is None or not path.exists():
-            if config is not None:
-                raise InvalidSettings(f"{config}: there is no such file")
-            assert first is not None
-            return first
+        if path is None:
+            first = Settings(**given)
+            path = first.data / "postdate.toml"
+            if not path.is_file():
+                return first
+        elif not path.is_file():
+            raise InvalidSettings(f"{path}: there is no such file")
         return _FromFile.at(path)(**given)
     except ValidationError as error:
         raise InvalidSettings(_told(error)) from None
-    except ValueError as error:
-        raise InvalidSettings(str(error)) from None
+    except (ValueError, OSError) as error:
+        raise InvalidSettings(f"{path}: {error}") from None
 
 
 class _FromFile:
@@ -183,5 +201,6 @@ def _told(error: ValidationError) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
         name = ".".join(str(part) for part in fault["loc"])
-        lines.append(f"{name} (POSTDATE_{name.upper()}): {fault['msg'].removeprefix('Value error, ')}")
+        said = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{name} (POSTDATE_{name.upper()}): {said}" if name else said)
     return "\n".join(lines)

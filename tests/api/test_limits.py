@@ -128,7 +128,9 @@ async def test_the_subaccounts_of_a_suspended_account_can_do_nothing(site: Site)
     account = site.node.directory.find(Account, site.customer.account)
     assert account is not None
     await site.node.directory.put(changed(account, status=AccountStatus.SUSPENDED))
-    assert (await child.on("GET", "/Messages.json")).error == (20005, 403)
+    downward = Customer(site.app, child.account, site.customer.user, site.customer.secret)
+    for customer in (child, downward):
+        assert (await customer.on("GET", "/Messages.json")).error == (20005, 403)
 
 
 @pytest.mark.parametrize("account", ["AC" + "0" * 32, "AC", "%00", "x" * 5_000, "%F0%9F%98%80", ".."])

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -208,6 +209,8 @@ TIMES = {
         pytest.param({"DateSent>": "2030-06-12", "DateSent<": "2030-06-11"}, "", id="between nothing"),
         pytest.param({"DateSent": "2030-06-11", "DateSent>": "2030-06-11T23:00:00Z"}, "b", id="day and hour"),
         pytest.param({"DateSent": "2030-06-12", "DateSent<": "2030-06-11"}, "", id="day and another day"),
+        pytest.param({"DateSent": "2030-06-12", "DateSent>": "2030-06-11"}, "dc", id="day and from a day before it"),
+        pytest.param({"DateSent": "2030-06-11", "DateSent<": "2030-06-12"}, "ba", id="day and up to a day after it"),
         pytest.param({"DateSent": "2030-06-11T22:05:25Z"}, "a", id="python and node: a second"),
         pytest.param({"DateSent": "2030-06-11T22:05:26Z"}, "", id="another second"),
         pytest.param({"DateSent": "2030-06-11T22:05:25"}, "a", id="java: without Z"),
@@ -286,6 +289,26 @@ async def test_every_message_is_on_one_page_forth_and_back(site: Site, size: int
         assert wanted == sorted(wanted, reverse=True)
     first = (await site.customer.list(PageSize=str(size)))["uri"]
     await check_walk(site.customer, first, "messages", wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("To", "+1 (415) 555-0101"),
+        ("From", "Clinic & Co"),
+        ("DateSent", "06/12/2030 00:00:00 GMT"),
+        ("DateSent<", "2030-06-11"),
+        ("DateSent>", "2030-06-11T23:00:00+09:00"),
+        ("Status", "delivered"),
+        ("MessagingServiceSid", "MG" + "0" * 32),
+        ("SendAt<", "2030-06-11T23:00:00+09:00"),
+        ("SendAt>", "2030-06-11T23:00:00Z"),
+    ],
+)
+async def test_every_filter_is_in_the_links_as_it_was_given(site: Site, name: str, value: str) -> None:
+    page = await site.customer.list(**{name: value})
+    for link in (page["uri"], page["first_page_uri"]):
+        assert parse_qs(urlsplit(link).query)[name] == [value]
 
 
 async def test_the_filters_stay_with_the_pages(site: Site) -> None:

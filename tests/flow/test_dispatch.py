@@ -194,7 +194,6 @@ async def test_a_queue_that_is_full_fails_what_is_due_and_takes_what_has_room(tm
         assert await codes(flow, messages) == {None: 3, 30001: 2}
 
 
-@pytest.mark.xfail(reason="Lanes.has_room: where a sender has no lane yet there is room for any number")
 async def test_the_first_messages_of_a_sender_have_no_more_room_than_others(tmp_path: Path) -> None:
     async with flowing(tmp_path, a_sender(1, mps=3 / 36_000)) as flow:
         messages = await flow.send_many(5, after(SOON))

@@ -183,7 +183,6 @@ async def test_what_was_not_added_is_not_told(flow: Flow) -> None:
     assert len(heard) == 2
 
 
-@pytest.mark.xfail(reason="Ingest.accept: when its caller goes away during the commit, the scheduler is never told")
 async def test_a_message_whose_caller_went_away_is_sent_all_the_same(flow: Flow) -> None:
     await flow.settle()
     hold = flow.store.hold("add", "after")
@@ -198,7 +197,6 @@ async def test_a_message_whose_caller_went_away_is_sent_all_the_same(flow: Flow)
     assert flow.carrier.sids == [message.sid]
 
 
-@pytest.mark.xfail(reason="Ingest.reschedule: when its caller goes away during the commit, the scheduler is never told")
 async def test_a_message_that_was_moved_by_one_who_went_away_is_sent_all_the_same(flow: Flow) -> None:
     message = await flow.send(after(3600))
     await flow.settle()
@@ -356,7 +354,6 @@ async def test_a_repeat_later_shows_the_message_as_it_is_then(flow: Flow) -> Non
     assert (again.sid, again.status) == (first.sid, Status.SENT)
 
 
-@pytest.mark.xfail(reason="Ingest.accept: a repeat is held to the schedule window of its own time: 35114, not the 201")
 async def test_a_repeat_that_comes_a_moment_later_is_not_too_late_for_the_window(tmp_path: Path) -> None:
     async with flowing(tmp_path, setup=Setup(window="60m..7d")) as flow:
         send_at = Instant(flow.clock.now() + HOUR)

@@ -43,16 +43,15 @@ def write_credentials(folder: Path, credentials: Credentials) -> None:
     fresh = folder / f"{FILE}.{os.getpid()}"
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text.encode())
     fresh.replace(folder / FILE)
 
 
 def read_credentials(folder: Path) -> Credentials | None:
     """Return what the data folder's file says; None where there is none, or it is not whole."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
-        words = shlex.split(text, comments=True)
+        words = shlex.split((folder / FILE).read_bytes().decode(), comments=True)
     except (OSError, ValueError):
         return None
     found = dict(word.partition("=")[::2] for word in words)

@@ -12,7 +12,7 @@ from postdate.clock import Clock
 from postdate.core.commands import segments_of
 from postdate.core.decision import Assign, Decision, Facts, Fetch, Hold, decide
 from postdate.core.instant import MILLISECOND
-from postdate.core.message import Message, Status
+from postdate.core.message import PENDING, Message, Status
 from postdate.core.resources import Account, AccountStatus, Sender, Service
 from postdate.flow.directory import Directory
 from postdate.store.contract import Cursor, Dispatched, Due, Store
@@ -64,7 +64,7 @@ class Dispatcher:
             account_status=self._status(account),
             service=service,
             pool=self._pool(message),
-            opted_out=bool(due.opted_out),
+            opted_out=bool(due.opted_out) and self._is_opted_out(message, due.opted_out),
             sticky=due.sticky,
             media_fetched=due.media >= len(message.media_urls),
             turn=self._turn,
@@ -76,6 +76,11 @@ class Dispatcher:
         if isinstance(decision, Assign):
             room.take(decision.sender, decision.segments)
         return decision
+
+    def _is_opted_out(self, message: Message, scopes: Sequence[str]) -> bool:
+        """A STOP to the service, to the message's own sender, or to any number of the pool it could come from."""
+        addresses = [sender.address for sender in self._pool(message)]
+        return any(scope in (message.service_sid, message.sender, *addresses) for scope in scopes)
 
     def _status(self, account: Account | None) -> AccountStatus:
         if account is None:
@@ -103,6 +108,9 @@ class Dispatcher:
     async def _resume(self, message: Message) -> None:
         """Take up a message that was decided before this run of the node, or twice in it."""
         if message.doubt_at is not None:
+            return
+        if message.status in PENDING:  # moved to a later time, or the clock was set back: not due yet
+            self._ways.notice(Cursor(message.due_at, message.sid))
             return
         if message.status is Status.SENDING and message.claim is not None:
             if message.claim != self._run:

@@ -243,7 +243,7 @@ class Lane:
                 self._come_back(entry, message.attempts, None)
             return
         entries = {message.sid: (entry, message) for entry, message in group}
-        batch = [await self._submission(entry, message) for entry, message in group]
+        batch = await self._submissions(entries)
         try:
             async for submission, outcome in connection.connector.submit(batch):
                 self._settle(*entries.pop(submission.sid), connection, outcome)
@@ -251,6 +251,17 @@ class Lane:
             # A connector that breaks leaves every message it has not answered for in doubt, never forgotten.
             for entry, message in entries.values():
                 self._settle(entry, message, connection, InDoubt("the connector failed"))
+
+    async def _submissions(self, entries: dict[str, tuple[Entry, Message]]) -> list[Submission]:
+        """Return what to hand over; what the store cannot give the media of now comes back later."""
+        batch: list[Submission] = []
+        for entry, message in list(entries.values()):
+            try:
+                batch.append(await self._submission(entry, message))
+            except StoreError:
+                del entries[message.sid]
+                self._come_back(entry, message.attempts, None)
+        return batch
 
     async def _submission(self, entry: Entry, message: Message) -> Submission:
         smart = self._tools.is_smart(message)

@@ -9,12 +9,13 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from postdate.clock import Clock
 from postdate.core.address import Channel
 from postdate.core.decision import Refuse
 from postdate.core.instant import SECOND, Instant, Monotonic
-from postdate.core.message import Message
+from postdate.core.message import Message, is_undecided
 from postdate.core.outcome import retry_at
 from postdate.core.sender import channel_of
 from postdate.core.sid import CHANCE_BYTES, new_sid
@@ -75,14 +76,40 @@ class MediaFetcher:
 
     async def _run(self, message: Message) -> None:
         await self._until(message.sid, message.due_at)
-        given = _Given(())
         for attempt in range(1, ATTEMPTS + 1):
+            if not await self._is_wanted(message):
+                return
             async with self._places:
                 given = await self._fetch_all(message.media_urls)
-            if given.failure is None or given.failure.fault is not MediaFault.UNREACHABLE or attempt == ATTEMPTS:
-                break
+            if given.failure is None:
+                return await self._keep(message, given.media)
+            if not _may_pass(given.failure) or attempt == ATTEMPTS:
+                return await self._persist(message.sid, partial(self._refuse, message, given.failure.fault))
             await self._until(message.sid, retry_at(self._clock.now(), attempt, None, 0.0))
-        await self._finish(message, given)
+
+    async def _is_wanted(self, message: Message) -> bool:
+        """Say whether the message still waits for its media: what was moved meanwhile is fetched at its new time."""
+        now: list[Message | None] = []
+
+        async def read() -> None:
+            now.append(await self._store.message(message.account_sid, message.sid))
+
+        await self._persist(message.sid, read)
+        return now[0] is not None and is_undecided(now[0]) and now[0].due_at == message.due_at
+
+    async def _keep(self, message: Message, media: Sequence[Media]) -> None:
+        if not await self._is_wanted(message):
+            return
+        await self._persist(message.sid, lambda: self._store.add_media(*_rows(message, media, self._clock.now())))
+        await self._persist(message.sid, lambda: self._take([message.sid]))
+
+    async def _persist(self, sid: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something with the store, as often as it takes."""
+        while True:
+            try:
+                return await work()
+            except StoreError:
+                await self._until(sid, Instant(self._clock.now() + _AFTER_TROUBLE))
 
     async def _fetch_all(self, urls: Sequence[str]) -> _Given:
         media: list[Media] = []
@@ -92,18 +119,6 @@ class MediaFetcher:
                 return _Given((), fetched)
             media.append(fetched)
         return _Given(tuple(media))
-
-    async def _finish(self, message: Message, given: _Given) -> None:
-        while True:
-            try:
-                if given.failure is not None:
-                    await self._refuse(message, given.failure.fault)
-                else:
-                    await self._store.add_media(*_rows(message, given.media, self._clock.now()))
-                    await self._take([message.sid])
-                return
-            except StoreError:
-                await self._until(message.sid, Instant(self._clock.now() + _AFTER_TROUBLE))
 
     async def _refuse(self, message: Message, fault: MediaFault) -> None:
         code = 11200 if channel_of(message.recipient) is Channel.SMS else 63019
@@ -118,6 +133,12 @@ class MediaFetcher:
                 await alarm.wait(Monotonic(self._clock.monotonic() + wait))
         finally:
             self._waiting.discard(sid)
+
+
+def _may_pass(failure: MediaFailure) -> bool:
+    """Say whether the same request may succeed a little later."""
+    trouble = failure.fault is MediaFault.REFUSED and failure.status is not None and failure.status >= 500
+    return trouble or failure.fault is MediaFault.UNREACHABLE
 
 
 def _rows(message: Message, media: Sequence[Media], at: Instant) -> tuple[list[MediaRow], list[bytes]]:

@@ -60,9 +60,10 @@ class Receipts:
         message = _inbound(event, sender, at)
         changes: list[OptOutChange] = []
         if (word := keyword(event.body)) in (Keyword.STOP, Keyword.START):
-            scope = sender.service_sid or sender.address
             bucket = bucket_of(sender.account_sid, event.sender)
-            changes.append(OptOutChange(sender.account_sid, scope, event.sender, bucket, word is Keyword.STOP))
+            # The service as a whole, and the number by itself, whatever service it is in later.
+            for scope in filter(None, (sender.service_sid, sender.address)):
+                changes.append(OptOutChange(sender.account_sid, scope, event.sender, bucket, word is Keyword.STOP))
         await self._store.add_inbound([message], changes, at)
 
 

@@ -82,7 +82,7 @@ class Due(msgspec.Struct, frozen=True, array_like=True):
     """A due message and what the store knows about it."""
 
     message: Message
-    opted_out: int
+    opted_out: tuple[str, ...]  # from which services and addresses
     sticky: str | None
     media: int
 

@@ -270,8 +270,8 @@ class SqliteStore:
     ) -> list[Dispatched]:
         answer: list[Dispatched] = []
         decided: list[tuple[Due, Decision, Message]] = []
-        for due in _due.decode(self._get(db, "read_due", _json(list(dict.fromkeys(sids))), at + ahead)):
-            if not is_undecided(due.message):
+        for due in _due.decode(self._get(db, "read_due", _json(list(dict.fromkeys(sids))))):
+            if due.message.due_at > at + ahead or not is_undecided(due.message):
                 answer.append(Dispatched(due.message, None))
                 continue
             decision = decide(due)

@@ -67,14 +67,14 @@ CREATE TABLE sticky (
   PRIMARY KEY (service_sid, recipient)
 ) STRICT, WITHOUT ROWID;
 
--- A recipient's STOP; scope is the messaging service, or the sender's address where there is none.
+-- A recipient's STOP; scope is a messaging service or a sender's address.
 CREATE TABLE opt_outs (
   account_sid TEXT NOT NULL,
   scope       TEXT NOT NULL,
   recipient   TEXT NOT NULL,
   bucket      INTEGER NOT NULL,
   created_at  INTEGER NOT NULL,
-  PRIMARY KEY (account_sid, scope, recipient)
+  PRIMARY KEY (account_sid, recipient, scope)
 ) STRICT, WITHOUT ROWID;
 
 -- Which message a carrier's id means.

@@ -81,17 +81,16 @@ SELECT json_group_array(json_array(due_at, sid)) FROM (
   SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?1, ?2) AND due_at < ?3 ORDER BY due_at, sid LIMIT ?4);
 
 -- name: read_due
--- Read messages that are due by ?2, with the facts that decide about them.
+-- Read messages with the facts that decide about them.
 SELECT json_group_array(json_array(json_array(
   m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
   json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
   m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)),
-  EXISTS (SELECT 1 FROM opt_outs o WHERE o.account_sid = m.account_sid
-          AND o.scope = COALESCE(m.service_sid, m.sender) AND o.recipient = m.recipient),
+  json((SELECT json_group_array(o.scope) FROM opt_outs o WHERE o.account_sid = m.account_sid AND o.recipient = m.recipient)),
   (SELECT s.sender_sid FROM sticky s WHERE s.service_sid = m.service_sid AND s.recipient = m.recipient),
   CASE m.media_urls WHEN '[]' THEN 0 ELSE (SELECT count(*) FROM media x WHERE x.message_sid = m.sid) END))
 FROM json_each(?1) e JOIN messages m ON m.sid = e.value
-WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending') AND m.due_at <= ?2;
+WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending');
 
 -- name: decide
 -- Write decisions: items of (sid, status, sender, sender_sid, segments, error_code, due_at), at ?2.

@@ -1,0 +1,70 @@
+"""How times and statuses look to people."""
+
+import pytest
+
+from postdate.cli.record import Record
+from postdate.cli.screen import STATUS_STYLES, full_time, short_time, status_text
+from postdate.core.instant import Instant, parse_instant
+from postdate.core.message import Status
+
+NOW: Instant = parse_instant("2026-11-23T09:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("2026-11-26T14:00:59Z", "26 Nov 14:00", id="iso, days ahead"),
+        pytest.param("Mon, 23 Nov 2026 08:05:00 +0000", "23 Nov 08:05", id="rfc 2822, an hour ago"),
+        pytest.param("2027-06-30T14:00:00Z", "30 Jun  2027", id="more than half a year ahead"),
+        pytest.param("2025-11-23T09:00:00Z", "23 Nov  2025", id="a year ago"),
+        pytest.param("", "", id="never"),
+        pytest.param("some day", "some day", id="no time"),
+    ],
+)
+def test_a_time_in_a_list_is_12_characters(text: str, shown: str) -> None:
+    assert short_time(text, NOW) == shown
+
+
+def test_a_time_by_itself_has_all_of_it() -> None:
+    assert full_time("Thu, 26 Nov 2026 14:00:59 +0000") == "2026-11-26 14:00:59 UTC"
+
+
+def test_every_status_that_is_used_has_a_colour() -> None:
+    unused = {Status.RECEIVING, Status.PARTIALLY_DELIVERED}
+    assert set(Status) - unused <= STATUS_STYLES.keys()
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"status": "scheduled", "error_code": None, "in_doubt": False}, "scheduled"),
+        ({"status": "failed", "error_code": 30004}, "failed 30004"),
+        ({"status": "sending", "in_doubt": True}, "sending in doubt"),
+        ({}, ""),
+    ],
+)
+def test_a_status_says_what_else_there_is_to_know(fields: dict[str, object], shown: str) -> None:
+    assert status_text(Record(fields)).plain == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (False, "no"),
+        (1.0, "1"),
+        (2.5, "2.5"),
+        (7, "7"),
+        ("x", "x"),
+        ({"a": "ü"}, '{"a": "ü"}'),
+    ],
+)
+def test_a_field_is_read_as_a_person_does(value: object, text: str) -> None:
+    assert Record({"field": value}).text("field") == text
+
+
+@pytest.mark.parametrize("body", [b"[]", b"", b"<html>", b'"x"', b"\xff"])
+def test_what_is_no_object_is_no_record(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Record.parse(body)
