@@ -904,6 +904,47 @@ async def test_a_late_repeat_of_a_schedule_hears_of_its_message(site: Site) -> N
     assert (again.status, again.json["sid"]) == (201, first.json["sid"])
 
 
+@pytest.mark.xfail(reason="flow/ingest.py asks for room in the queue before it looks for the key")
+async def test_a_repeat_is_answered_though_the_queue_is_full_by_now(site: Site) -> None:
+    await site.add_sender("+15005550011", mps=0.0001)  # its queue, ten hours of it, holds three segments
+    first = await with_key(site.customer, "k1", From="+15005550011")
+    reply = first
+    while reply.status == 201:
+        await site.node.settle()
+        reply = await site.customer.send(From="+15005550011")
+    assert reply.error == (21611, 400)
+    again = await with_key(site.customer, "k1", From="+15005550011")
+    assert (again.status, again.json.get("sid")) == (201, first.json["sid"])
+
+
+async def test_a_repeat_is_answered_though_the_recipient_said_stop_by_now(site: Site) -> None:
+    first = await with_key(site.customer, "k1")
+    await site.advance(LONG_ENOUGH)
+    await site.node.sandbox.reply(TO, FROM, "STOP")
+    again = await with_key(site.customer, "k1")
+    assert (again.status, again.json.get("sid")) == (201, first.json["sid"])
+
+
+async def test_five_hundred_at_once(site: Site) -> None:
+    replies = await asyncio.gather(*(site.customer.send(From=FROM, Body=str(n)) for n in range(500)))
+    assert {reply.status for reply in replies} == {201}
+    sids = {reply.json["sid"]: reply.json["body"] for reply in replies}
+    assert sorted(sids.values(), key=int) == [str(n) for n in range(500)]
+    page = await site.customer.list(PageSize="1000")
+    assert {message["sid"]: message["body"] for message in page["messages"]} == sids
+    await site.advance(LONG_ENOUGH)
+    assert sorted(m.sid for m in site.node.sandbox.inbox(TO)) == sorted(sids)
+
+
+async def test_a_receipt_for_a_message_that_was_deleted_is_nobodys(site: Site) -> None:
+    deleted, kept = await _created(site), await _created(site)
+    await site.advance(TAKEN)
+    assert (await site.customer.fetch(deleted))["status"] == "sent"
+    assert (await site.customer.on("DELETE", f"/Messages/{deleted}")).status == 204
+    await site.advance(LONG_ENOUGH)
+    assert [(m["sid"], m["status"]) for m in (await site.customer.list())["messages"]] == [(kept, "delivered")]
+
+
 async def test_sids_are_unique_and_in_order(site: Site) -> None:
     sids = []
     for _ in range(20):

@@ -87,7 +87,7 @@ async def test_the_library_believes_our_signatures_and_no_others(around: Surroun
         {**honest, "params": {**heard.params, "More": ""}},
         {**honest, "url": heard.url + "&x=1"},
         {**honest, "url": heard.url.partition("?")[0]},
-        {**honest, "signature": heard.signature[:-2] + "A="},
+        {**honest, "signature": heard.signature.swapcase()},
     ]
     assert await asked(around, "validate", heard=[honest, *forged]) == [True] + [False] * len(forged)
     assert await asked(around, "validate", heard=[honest], token="wrong") == [False]

@@ -197,74 +197,69 @@ async def test_the_announcements_story(around: Surroundings, way: str, is_async:
 # --- SendAt ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("send_at", "understood"),
-    [
-        pytest.param(naive(2030, 1, 1, 14), "2030-01-01T14:00:00Z", id="naive-is-utc"),
-        pytest.param(datetime(2030, 1, 1, 14, tzinfo=UTC), "2030-01-01T14:00:00Z", id="utc"),
-        pytest.param("2030-01-01T14:00:00Z", "2030-01-01T14:00:00Z", id="text"),
-        pytest.param("2030-01-01T23:00:00+09:00", "2030-01-01T14:00:00Z", id="text-with-offset"),
-        pytest.param(datetime(2030, 1, 1, 14, tzinfo=UTC).isoformat(), "2030-01-01T14:00:00Z", id="isoformat"),
-        # The library writes the hour of an aware time and Z behind it: nine hours late, and nobody can tell.
-        pytest.param(
-            datetime(2030, 1, 1, 14, tzinfo=timezone(timedelta(hours=9))), "2030-01-01T14:00:00Z", id="aware-is-wrong"
-        ),
-        pytest.param(date(2030, 1, 2), "2030-01-02T00:00:00Z", id="date-is-midnight"),
-        pytest.param("2030-01-01T14:00:00", None, id="text-without-zone"),
-        pytest.param("2030-01-01", None, id="text-date"),
-        pytest.param("tomorrow", None, id="word"),
-    ],
-)
-async def test_send_at_as_the_library_writes_it(
-    around: Surroundings, send_at: datetime | date | str, understood: str | None
-) -> None:
+SEND_ATS: list[tuple[Any, str | None]] = [
+    (naive(2030, 1, 1, 14), "2030-01-01T14:00:00Z"),
+    (datetime(2030, 1, 1, 14, tzinfo=UTC), "2030-01-01T14:00:00Z"),
+    ("2030-01-01T14:00:00Z", "2030-01-01T14:00:00Z"),
+    ("2030-01-01T23:00:00+09:00", "2030-01-01T14:00:00Z"),
+    (datetime(2030, 1, 1, 14, tzinfo=UTC).isoformat(), "2030-01-01T14:00:00Z"),
+    # The library writes the hour of an aware time and Z behind it: nine hours late, and nobody can tell.
+    (datetime(2030, 1, 1, 14, tzinfo=timezone(timedelta(hours=9))), "2030-01-01T14:00:00Z"),
+    (date(2030, 1, 2), "2030-01-02T00:00:00Z"),
+    ("2030-01-01T14:00:00", None),
+    ("2030-01-01", None),
+    ("tomorrow", None),
+]
+
+
+async def test_send_at_as_the_library_writes_it(around: Surroundings) -> None:
     site = around.site
     await site.node.advance_to(instant(datetime(2029, 12, 31, tzinfo=UTC)))
-    named: dict[str, Any] = {"to": TO, "body": "Hi", "messaging_service_sid": site.service, "schedule_type": "fixed"}
+    named = {"to": TO, "body": "Hi", "messaging_service_sid": site.service, "schedule_type": "fixed"}
     with a_client(around) as client:
-        if understood is None:
-            with pytest.raises(TwilioRestException) as caught:
-                await threaded(client.messages.create, send_at=send_at, **named)
-            assert (caught.value.code, caught.value.status) == (20001, 400)
-            assert repr(send_at) in caught.value.msg
-        else:
-            message = await threaded(client.messages.create, send_at=send_at, **named)
-            assert (await site.customer.fetch(str(message.sid)))["send_at"] == understood
+        for send_at, understood in SEND_ATS:
+            if understood is None:
+                with pytest.raises(TwilioRestException) as caught:
+                    await threaded(client.messages.create, send_at=send_at, **named)
+                assert (caught.value.code, caught.value.status) == (20001, 400), send_at
+                assert repr(send_at) in caught.value.msg
+            else:
+                message = await threaded(client.messages.create, send_at=send_at, **named)
+                assert (await site.customer.fetch(message.sid))["send_at"] == understood, send_at
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------
 
-FAULTS = [
-    pytest.param({"to": "hello"}, 21211, 400, id="to"),
-    pytest.param({"from_": "+15005550019"}, 21606, 400, id="from"),
-    pytest.param({"from_": None}, 21603, 400, id="no-from"),
-    pytest.param({"body": None}, 21602, 400, id="no-body"),
-    pytest.param({"body": "x" * 1_601}, 21617, 400, id="long"),
-    pytest.param({"media_url": ["x"]}, 21620, 400, id="media"),
-    pytest.param({"media_url": ["https://example.com/1"] * 11}, 21623, 400, id="many-media"),
-    pytest.param({"messaging_service_sid": "MG" + "0" * 32}, 21701, 404, id="service"),
-    pytest.param({"validity_period": 0}, 21624, 400, id="validity"),
-    pytest.param({"status_callback": "x"}, 21609, 400, id="callback"),
-    pytest.param({"schedule_type": "fixed"}, 35111, 400, id="no-send-at"),
-    pytest.param({"schedule_type": "fixed", "send_at": "2030-01-01T14:00:00Z"}, 35118, 400, id="no-service"),
-    pytest.param({"content_sid": "HX" + "0" * 32}, 21655, 400, id="content"),
-    pytest.param({"address_retention": "x"}, 30030, 400, id="address-retention"),
-    pytest.param({"content_retention": "x"}, 30029, 400, id="content-retention"),
+FAULTS: list[tuple[dict[str, Any], int, int]] = [
+    ({"to": "hello"}, 21211, 400),
+    ({"from_": "+15005550019"}, 21606, 400),
+    ({"from_": None}, 21603, 400),
+    ({"body": None}, 21602, 400),
+    ({"body": "x" * 1_601}, 21617, 400),
+    ({"media_url": ["x"]}, 21620, 400),
+    ({"media_url": ["https://example.com/1"] * 11}, 21623, 400),
+    ({"messaging_service_sid": "MG" + "0" * 32}, 21701, 404),
+    ({"validity_period": 0}, 21624, 400),
+    ({"status_callback": "x"}, 21609, 400),
+    ({"schedule_type": "fixed"}, 35111, 400),
+    ({"schedule_type": "fixed", "send_at": "2030-01-01T14:00:00Z"}, 35118, 400),
+    ({"content_sid": "HX" + "0" * 32}, 21655, 400),
+    ({"address_retention": "x"}, 30030, 400),
+    ({"content_retention": "x"}, 30029, 400),
 ]
 
 
-@pytest.mark.parametrize(("changes", "code", "status"), FAULTS)
-async def test_a_fault_is_raised_as_the_library_raises_it(
-    around: Surroundings, changes: dict[str, Any], code: int, status: int
-) -> None:
-    named = {"to": TO, "from_": FROM, "body": "Hi", **changes}
-    with a_client(around) as client, pytest.raises(TwilioRestException) as caught:
-        await threaded(client.messages.create, **{k: v for k, v in named.items() if v is not None})
-    error = caught.value
-    assert type(error) is TwilioRestException
-    assert (error.code, error.status, error.method) == (code, status, "POST")
-    assert error.msg.startswith("Unable to create record: ")
-    assert error.uri.endswith("/Messages.json")
+async def test_a_fault_is_raised_as_the_library_raises_it(around: Surroundings) -> None:
+    with a_client(around) as client:
+        for changes, code, status in FAULTS:
+            named = {"to": TO, "from_": FROM, "body": "Hi", **changes}
+            with pytest.raises(TwilioRestException) as caught:
+                await threaded(client.messages.create, **{k: v for k, v in named.items() if v is not None})
+            error = caught.value
+            assert type(error) is TwilioRestException, changes
+            assert (error.code, error.status, error.method) == (code, status, "POST"), changes
+            assert error.msg.startswith("Unable to create record: "), changes
+            assert error.uri.endswith("/Messages.json"), changes
 
 
 async def test_faults_of_other_calls(around: Surroundings) -> None:

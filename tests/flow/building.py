@@ -759,9 +759,9 @@ def is_idle(part: Restful) -> bool:
     return part.idle
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until `condition` holds; fail after some seconds."""
-    for _ in range(_WAITS):
+async def until(condition: Callable[[], bool], waits: int = _WAITS) -> None:
+    """Let the event loop run until `condition` holds; fail after some seconds, or so many short waits."""
+    for _ in range(waits):
         if condition():
             return
         await breathe(0.0002)

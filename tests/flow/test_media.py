@@ -239,7 +239,6 @@ async def test_a_server_that_stays_away_fails_the_message_in_the_end(flow: Flow,
     assert len(customer.calls) == ATTEMPTS * len(AWAY_ONCE)
 
 
-@pytest.mark.xfail(reason="MediaFetcher._run tries again only what was unreachable; a 5xx, too, may pass by itself")
 async def test_a_server_in_trouble_is_tried_again(flow: Flow, customer: Customer) -> None:
     customer.serve = in_turn(answering(503))
     await send(flow, customer)
@@ -265,9 +264,6 @@ async def test_while_it_is_tried_again_it_can_expire(flow: Flow, customer: Custo
     assert flow.carrier.submitted == []
 
 
-@pytest.mark.xfail(
-    reason="MediaFetcher: a message that is moved while its media are fetched keeps those of the old time"
-)
 async def test_while_it_is_tried_again_it_can_be_moved_and_is_fetched_at_the_new_time(
     flow: Flow, customer: Customer
 ) -> None:
@@ -345,7 +341,6 @@ async def test_media_that_cannot_be_kept_are_kept_a_second_later(
     assert len(customer.calls) == 1
 
 
-@pytest.mark.xfail(reason="MediaFetcher._finish: after a failed dispatch the media are added again: each goes twice")
 async def test_media_are_not_doubled_where_the_store_cannot_decide(flow: Flow, customer: Customer) -> None:
     message = await send(flow, customer, 1, 2)
     await flow.advance_to(after(59.9))
@@ -377,7 +372,6 @@ async def test_a_refusal_that_cannot_be_recorded_is_recorded_later(flow: Flow, c
     assert (await flow.read(message)).error_code == 11200
 
 
-@pytest.mark.xfail(reason="Lane._hand_over: where media cannot be read the claimed messages are never answered for")
 @pytest.mark.parametrize("name", ["media", "medium"])
 async def test_a_message_whose_media_cannot_be_read_waits_for_the_store(
     flow: Flow, customer: Customer, name: str
@@ -443,7 +437,6 @@ async def test_stopping_gives_up_a_fetch_and_the_next_start_makes_it(flow: Flow,
     assert handed(flow) == [[picture(1)]]
 
 
-@pytest.mark.xfail(reason="MediaFetcher: set back while media are fetched, the message is not due yet, and forgotten")
 async def test_a_wall_clock_that_is_set_back_during_a_fetch_delays_and_loses_nothing(
     tmp_path: Path, customer: Customer
 ) -> None:

@@ -316,7 +316,6 @@ async def test_without_a_service_a_stop_is_to_the_number(tmp_path: Path) -> None
         assert not await is_refused(flow)
 
 
-@pytest.mark.xfail(reason="a STOP to a number of a service is kept for the service: with From alone the number goes on")
 async def test_who_stopped_a_number_gets_nothing_from_it_by_name_either(flow: Flow) -> None:
     await flow.carrier.report(written("STOP"))
     assert await is_refused(flow, service_sid=None, sender=a_sender().address)

@@ -69,7 +69,7 @@ async def test_a_status_is_announced_where_the_wire_says_so(
     assert now.status is status
     expected = CallbackRow(
         due_at=AT,
-        id=f"{message.sid}:{status}",
+        id=f"{message.sid}:{list(Status).index(status)}:{status}",
         account_sid=ACCOUNT,
         message_sid=message.sid,
         status=status,

@@ -209,7 +209,7 @@ async def test_what_is_no_longer_due_does_not_come_back(store: Store, status: St
 
 async def test_a_message_may_be_decided_a_quarter_of_a_second_ahead(store: Store) -> None:
     await add(store, a_message())
-    (found,) = await store.dispatch([sid_of(1)], assign(), Instant(SEND_AT - 250 * MILLISECOND))
+    (found,) = await store.dispatch([sid_of(1)], assign(), Instant(SEND_AT - 250 * MILLISECOND), 250 * MILLISECOND)
     assert found.message.status is Status.QUEUED
 
 
@@ -266,7 +266,7 @@ async def facts(store: Store, message: Message, decision: Decision | None = None
 async def test_a_message_without_history(store: Store) -> None:
     message = a_message()
     await add(store, message)
-    assert await facts(store, message) == Due(message, opted_out=0, sticky=None, media=0)
+    assert await facts(store, message) == Due(message, opted_out=(), sticky=None, media=0)
 
 
 @pytest.mark.parametrize(

@@ -361,7 +361,7 @@ WRITES: dict[str, Write] = {
     "add inbound": lambda s: s.add_inbound(
         [an_inbound_message(51)], [OptOutChange(ACCOUNT, SERVICE, RECIPIENT, 7, True)], AT
     ),
-    "settle callbacks": lambda s: s.settle_callbacks([Settled(later(0), f"{sid_of(2)}:queued", None)]),
+    "settle callbacks": lambda s: s.settle_callbacks([Settled(later(0), f"{sid_of(2)}:2:queued", None)]),
     "amend": lambda s: s.amend(ACCOUNT, sid_of(4), Amendment(redact=True), AT),
     "delete": lambda s: s.delete(ACCOUNT, sid_of(4)),
     "add media": lambda s: s.add_media([a_medium(1)], [b"bytes"]),

@@ -1,0 +1,162 @@
+"""`postdate serve` as a process: how it starts, what it says, how it stops, and what it says where it cannot start."""
+
+import json
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from postdate.cli.credentials import read_credentials
+from tests.cli.processes import run, serving
+from tests.cli.running import Commands
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for the end; return exit code, standard output and standard error."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(cwd=tmp_path) as process:
+        process.send_signal(number)
+        code, out, err = ended(process)
+    assert (code, err) == (0, "")
+    assert out.endswith("Stopped. What was accepted is on disk.\n")
+
+
+def test_what_was_accepted_is_there_after_a_restart(tmp_path: Path) -> None:
+    commands = Commands(tmp_path / "data")
+    with serving("--test-clock", cwd=tmp_path) as process:
+        service = commands.sid("services", "create", "--name", "Clinic")
+        sid = commands.sid(
+            "messages", "schedule", "--to", "+14155550101", "--service", service, "--in", "2d", "--body", "Hi"
+        )
+        first = read_credentials(commands.data)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+    with serving(cwd=tmp_path):
+        assert commands.run("messages", "show", sid, "--json").json["status"] == "scheduled"
+        second = read_credentials(commands.data)
+    assert first is not None
+    assert second is not None
+    assert (first.account_sid, first.auth_token) == (second.account_sid, second.auth_token)
+
+
+def test_it_says_where_it_listens_and_how_to_get_credentials_but_no_token(tmp_path: Path) -> None:
+    folder = tmp_path / "my data"
+    with serving("--data", str(folder), "--test-clock", cwd=tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        _, out, err = ended(process)
+    credentials = read_credentials(folder)
+    assert credentials is not None
+    assert f"""eval "$(postdate env --data '{folder}')\"""" in out
+    assert str(folder) in out
+    assert credentials.auth_token not in out + err
+
+
+def test_two_nodes_do_not_share_a_data_folder(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path):
+        kept = read_credentials(tmp_path / "data")
+        second = run("serve", "--port", "0", cwd=tmp_path)
+        assert read_credentials(tmp_path / "data") == kept
+    assert second.returncode == 1
+    assert second.stderr == ("Another process has data/postdate.db open: stop it, or choose another --data folder.\n")
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = run("serve", "--port", str(port), cwd=tmp_path)
+    assert ran.returncode == 1
+    assert re.fullmatch(rf"Cannot listen on 127\.0\.0\.1:{port}: .+: choose another --port or --host\.\n", ran.stderr)
+
+
+def test_settings_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
+    ran = run(
+        "serve", cwd=tmp_path, POSTDATE_PORT="http", POSTDATE_SCHEDULE_WINDOW="7d", POSTDATE_AUTH_TOKEN="short-secret"
+    )
+    assert ran.returncode == 2
+    lines = ran.stderr.splitlines()
+    assert lines[0] == "These settings cannot be used:"
+    assert [line.partition(" ")[0] for line in lines[1:]] == ["port", "auth_token", "schedule_window"]
+    assert "Traceback" not in ran.stderr
+    assert "short-secret" not in ran.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    ran = run("serve", "--config", "nowhere.toml", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "nowhere.toml: there is no such file" in ran.stderr
+
+
+def test_the_command_line_comes_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "postdate.toml").write_text('host = "192.0.2.1"\nlog_level = "debug"\ntest_clock = true\n')
+    with serving("--log-level", "error", cwd=tmp_path, POSTDATE_HOST="127.0.0.1", POSTDATE_LOG_LEVEL="info") as process:
+        assert Commands(tmp_path / "data").run("clock", "show").code == 0
+        process.send_signal(signal.SIGTERM)
+        code, _, err = ended(process)
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        pytest.param('{"rules": [{"answr": "busy"}]}', "rules[0] has no 'answr'", id="wrong field"),
+        pytest.param("{", "", id="no json"),
+        pytest.param(None, "script.json: No such file or directory.", id="no file"),
+    ],
+)
+def test_a_script_that_cannot_be_followed_is_a_sentence(tmp_path: Path, script: str | None, complaint: str) -> None:
+    if script is not None:
+        (tmp_path / "script.json").write_text(script)
+    ran = run("serve", "--port", "0", cwd=tmp_path, POSTDATE_SANDBOX_SCRIPT="script.json")
+    assert ran.returncode == 1
+    assert complaint in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = run("serve", "--port", "0", "--data", "file/data", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "choose a --data folder that can be written" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_no_store_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "postdate.db").write_bytes(b"not a database at all, but long enough to be one" * 100)
+    ran = run("serve", "--port", "0", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "postdate.db" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_part_that_fails_ends_the_node_and_says_why(tmp_path: Path) -> None:
+    """Break the store behind the node's back: a part of it then fails, and the process must not live on half dead."""
+    commands = Commands(tmp_path / "data")
+    with serving("--test-clock", cwd=tmp_path) as process:
+        service = commands.sid("services", "create", "--name", "Clinic")
+        commands.sid("messages", "schedule", "--to", "+14155550101", "--service", service, "--in", "2d", "--body", "x")
+        with sqlite3.connect(tmp_path / "data" / "postdate.db") as store:
+            tables = [name for (name,) in store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            assert any("timer" in name for name in tables), tables
+            for name in tables:
+                if "timer" in name:
+                    store.execute(f"DROP TABLE {name}")
+        store.close()
+        commands.run("clock", "advance", "3d")
+        code, _, err = ended(process)
+    assert code == 1
+    assert "The node stopped because a part of it failed: " in err
+    logged = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert any("Traceback" in line.get("exception", "") for line in logged)
