@@ -133,16 +133,15 @@ class TestClock:
         """
         if target < self.now():
             raise ValueError("a test clock never goes back")
-        async with self._advancing:  # one at a time: a second one goes on from where the first has left it
-            runs_after = not self.frozen
-            self.freeze()
-            self._runs_after = runs_after
-            try:
+        try:
+            async with self._advancing:  # one at a time: a second one goes on from where the first has left it
+                runs = not self.frozen
+                self.freeze()
+                self._runs_after = runs
                 await self._run_to(Monotonic(target - self._wall_offset), settle)
-            finally:
-                runs_after = self._runs_after
-        if runs_after:
-            self.resume()
+        finally:
+            if self._runs_after:
+                self.resume()
 
     async def _run_to(self, end: Monotonic, settle: Callable[[], Awaitable[None]]) -> None:
         await settle()

@@ -45,6 +45,7 @@ from postdate.flow.receipts import Receipts
 from postdate.flow.recorder import Recorder
 from postdate.flow.scheduler import Scheduler
 from postdate.store.contract import (
+    EPOCH,
     AddResult,
     Amendment,
     CallbackRow,
@@ -374,8 +375,10 @@ class WatchedStore:
     async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
         await self._through("add_inbound", lambda: self.real.add_inbound(messages, changes, at))
 
-    async def due_callbacks(self, before: Instant, busy_urls: Sequence[str], limit: int) -> list[CallbackRow]:
-        return await self._through("due_callbacks", lambda: self.real.due_callbacks(before, busy_urls, limit))
+    async def due_callbacks(
+        self, before: Instant, busy: Sequence[str], limit: int, since: Instant = EPOCH
+    ) -> list[CallbackRow]:
+        return await self._through("due_callbacks", lambda: self.real.due_callbacks(before, busy, limit, since))
 
     async def settle_callbacks(self, settled: Sequence[Settled]) -> None:
         await self._through("settle_callbacks", lambda: self.real.settle_callbacks(settled))
@@ -583,6 +586,7 @@ class Flow:
         await self.carrier.open(self._take)
         self.lanes.connections[CONNECTION] = Connection(CONNECTION, self.carrier, setup.doubt)
         await self.lanes.open(self._find_sender, self._is_smart, lambda sid: f"http://node/{sid}", lambda: setup.chance)
+        self.directory.sender_changed = self.lanes.follow
         ways = Ways(
             to_lane=self.lanes.put,
             has_room=self.lanes.has_room,

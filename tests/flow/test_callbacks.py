@@ -17,7 +17,7 @@ from postdate.core.instant import SECOND
 from postdate.core.message import Event, Message, Options, Status
 from postdate.core.outcome import Refused
 from postdate.core.resources import Application
-from postdate.flow.callbacks import MOST_AT_ONCE, MOST_TO_ONE_URL
+from postdate.flow.callbacks import MOST_AT_ONCE, MOST_TO_ONE_SERVER
 from postdate.store.contract import StoreError, StoreFull, StoreUnavailable
 from tests.flow.building import (
     ACCOUNT,
@@ -319,15 +319,15 @@ async def test_of_one_message_only_one_call_is_under_way(flow: Flow, customer: C
 async def test_a_slow_server_holds_up_nobody_else(flow: Flow) -> None:
     slow = Slow()
     async with two_customers(slow) as (one, other):
-        for number in range(MOST_TO_ONE_URL * 2):
+        for number in range(MOST_TO_ONE_SERVER * 2):
             await flow.send(recipient=recipient(number), callback_url=one.url)
-        await until(lambda: len(one.calls) == MOST_TO_ONE_URL)
+        await until(lambda: len(one.calls) == MOST_TO_ONE_SERVER)
         message = await flow.send(recipient=recipient(9_000), callback_url=other.url)
         await until(lambda: other.statuses(message) == ["queued", "sent"], SHORTLY)
-        assert len(one.calls) == MOST_TO_ONE_URL
+        assert len(one.calls) == MOST_TO_ONE_SERVER
         slow.let.set()
         await flow.settle()
-        assert len(one.calls) == MOST_TO_ONE_URL * 4
+        assert len(one.calls) == MOST_TO_ONE_SERVER * 4
         assert twice(one.told) == []
 
 
@@ -337,7 +337,7 @@ async def test_a_slow_server_with_a_url_for_each_message_holds_up_nobody_else(fl
     async with two_customers(slow) as (one, other):
         for number in range(MOST_AT_ONCE + 40):
             await flow.send(recipient=recipient(number), callback_url=f"{one.url}/?id={number}")
-        await until(lambda: len(one.calls) >= MOST_TO_ONE_URL)
+        await until(lambda: len(one.calls) >= MOST_TO_ONE_SERVER)
         message = await flow.send(recipient=recipient(9_000), callback_url=other.url)
         await until(lambda: other.statuses(message) == ["queued", "sent"], SHORTLY)
 
@@ -526,17 +526,17 @@ async def test_after_a_crash_at_any_step_each_status_is_told_at_least_once(tmp_p
 async def test_stopping_lets_calls_under_way_end_and_begins_no_others(flow: Flow, customer: Customer) -> None:
     slow = Slow()
     customer.serve = slow
-    for number in range(MOST_TO_ONE_URL + 5):
+    for number in range(MOST_TO_ONE_SERVER + 5):
         message = await flow.send(after(60), recipient=recipient(number), callback_url=customer.url)
         await flow.ingest.cancel(flow.account, message.sid)
-    await until(lambda: len(customer.calls) == MOST_TO_ONE_URL)
+    await until(lambda: len(customer.calls) == MOST_TO_ONE_SERVER)
     stopping = asyncio.create_task(flow.stop())
     await a_moment()
     assert not stopping.done()
     slow.let.set()
     await asyncio.wait_for(stopping, 5)
-    assert len(customer.calls) == MOST_TO_ONE_URL
+    assert len(customer.calls) == MOST_TO_ONE_SERVER
     await flow.start()
     await flow.settle()
-    assert len(customer.calls) == MOST_TO_ONE_URL + 5
+    assert len(customer.calls) == MOST_TO_ONE_SERVER + 5
     assert twice(customer.told) == []

@@ -33,8 +33,10 @@ from postdate.store.contract import (
 )
 from postdate.store.sqlite import SqliteStore
 
-STORES: Mapping[str, Callable[[Path], Store]] = MappingProxyType(
-    {"sqlite": lambda folder: SqliteStore(folder / "postdate.db")}
+Made = Callable[[Path, Callable[[], None]], Store]  # in a folder, with what is called after news is on disk
+
+STORES: Mapping[str, Made] = MappingProxyType(
+    {"sqlite": lambda folder, on_news: SqliteStore(folder / "postdate.db", on_news)}
 )
 
 START = Instant(1_900_000_000_000_000)

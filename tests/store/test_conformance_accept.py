@@ -18,6 +18,7 @@ from postdate.store.contract import (
     AlreadyExists,
     Cursor,
     Decide,
+    New,
     NotAdded,
     OptOutChange,
     Repeated,
@@ -28,6 +29,7 @@ from postdate.store.contract import (
 from tests.store.building import (
     ACCOUNT,
     FAR,
+    NO_CAP,
     OTHER_ACCOUNT,
     RECIPIENT,
     SEND_AT,
@@ -317,6 +319,26 @@ async def test_keys_are_forgotten_from_before_an_instant(store: Store) -> None:
     assert results == [Added(), Repeated(sid_of(2), True)]
 
 
+# --- what may not be added -------------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_is_answered_and_nothing_is_added(store: Store) -> None:
+    refused = New(a_message(1), NO_CAP, refusal=35114)
+    assert await store.add([refused, new(a_message(2), cap=1)], START) == [NotAdded(35114), Added()]
+    assert [cursor.sid for cursor in await timers(store)] == [sid_of(2)]
+
+
+async def test_a_repeat_is_answered_though_it_may_not_be_added_any_more(store: Store) -> None:
+    await store.add([new(a_message(1), key="k", fingerprint="f")], START)
+    late = New(a_message(2), NO_CAP, "k", "f", refusal=35114)
+    assert await store.add([late], later(9)) == [Repeated(sid_of(1), True)]
+
+
+async def test_the_key_of_what_was_refused_is_not_kept(store: Store) -> None:
+    assert await store.add([New(a_message(1), NO_CAP, "k", refusal=35114)], START) == [NotAdded(35114)]
+    assert await store.add([new(a_message(2), key="k")], START) == [Added()]
+
+
 # --- opt-outs --------------------------------------------------------------------------------------------------------
 
 
@@ -341,6 +363,15 @@ async def test_without_a_service_the_scope_is_the_sender(store: Store) -> None:
     direct = a_message(status=Status.QUEUED, service_sid=None)
     batch = [msgspec.structs.replace(direct, sid=sid_of(n), sender=f"+1415555000{n}") for n in (1, 2)]
     assert await store.add([new(m) for m in batch], START) == [OPTED_OUT, Added()]
+
+
+BOTH = {"to its service": SERVICE, "to its sender": "+14155550001"}
+
+
+@pytest.mark.parametrize("scope", BOTH.values(), ids=BOTH.keys())
+async def test_a_sender_of_a_service_is_stopped_by_either(store: Store, scope: str) -> None:
+    await store.add_inbound([], [change(True, scope)], START)
+    assert await add(store, a_message(status=Status.ACCEPTED, sender="+14155550001")) == [OPTED_OUT]
 
 
 async def test_a_scheduled_message_is_added_and_judged_when_it_is_due(store: Store) -> None:

@@ -1,11 +1,15 @@
 """Every store: each change is announced once, to the URL configured when it happens, until the call is settled."""
 
+import asyncio
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from postdate.core.callback import should_call_back
+from postdate.core.decision import Hold
 from postdate.core.instant import Instant
 from postdate.core.message import Event, Message, Options, Status
 from postdate.core.resources import Resource
@@ -19,10 +23,12 @@ from tests.store.building import (
     RUN,
     SERVICE,
     START,
+    STORES,
     a_message,
     a_sender,
     a_service,
     add,
+    always,
     an_application,
     announced,
     assign,
@@ -33,6 +39,7 @@ from tests.store.building import (
     overtaking,
     perform,
     read,
+    receipt,
     ref_of,
     sid_of,
 )
@@ -103,6 +110,29 @@ async def test_the_life_of_a_message_is_told_once_for_each_status(store: Store) 
     await store.record([Handed(message.sid, CONNECTION, ref_of(message.sid))], RUN, AT)
     await store.apply_receipts([overtaking(message.sid, e) for e in (Event.DELIVER, Event.READ)], AT)
     assert await callbacks(store) == told
+
+
+async def test_every_status_that_a_batch_led_through_is_told(store: Store) -> None:
+    message = await bring(store, a_message(), Status.SENT)
+    await settle_all(store)
+    await store.apply_receipts([overtaking(message.sid, e) for e in (Event.DELIVER, Event.READ)], AT)
+    assert [row.status for row in await callbacks(store)] == [Status.DELIVERED, Status.READ]
+
+
+async def test_what_waited_for_the_answer_is_told_with_it(store: Store) -> None:
+    message = await bring(store, a_message(), Status.SENDING)
+    await settle_all(store)
+    await store.apply_receipts([receipt(message.sid, e) for e in (Event.DELIVER, Event.READ)], AT)
+    await store.record([Handed(message.sid, CONNECTION, ref_of(message.sid))], RUN, AT)
+    assert [row.status for row in await callbacks(store)] == [Status.SENT, Status.DELIVERED, Status.READ]
+
+
+async def test_calls_of_one_instant_are_due_in_the_order_of_the_life(store: Store) -> None:
+    await add(store, a_message())
+    for event in (Event.ASSIGN, Event.CLAIM, Event.ACCEPT, Event.DELIVER, Event.READ):
+        await perform(store, event, a_message(), AT)
+    told = [row.status for row in await callbacks(store)]
+    assert told == [Status.QUEUED, Status.SENT, Status.DELIVERED, Status.READ]
 
 
 async def test_a_redaction_is_not_announced(store: Store) -> None:
@@ -216,6 +246,35 @@ async def test_calls_to_busy_urls_are_left_out_before_the_limit(store: Store) ->
     assert await due(store, FAR, busy=["slow", "b'\""]) == ["c"]
 
 
+async def test_a_busy_place_is_the_beginning_of_its_urls_and_no_pattern(store: Store) -> None:
+    urls = [
+        "https://a.example/1",
+        "https://a.example/2?x",
+        "https://b.example/https://a.example/",
+        "https://A.example/1",
+    ]
+    await outbox(store, urls)
+    assert await due(store, FAR, busy=["https://a.example/"]) == urls[2:]
+    assert await due(store, FAR, busy=["https://_.example/", "https://%", "%", "https://a.example/1?", "/"]) == urls
+    assert await due(store, FAR, busy=["https://a.example/1", "https://b."]) == [urls[1], urls[3]]
+
+
+async def test_calls_from_before_an_instant_are_left_out(store: Store) -> None:
+    await outbox(store, ["a", "b", "c", "d"])
+    found = await store.due_callbacks(later(3), [], 10, since=later(1))
+    assert [row.url for row in found] == ["b", "c"]
+
+
+async def test_a_call_keeps_when_its_first_attempt_began(store: Store) -> None:
+    await outbox(store, ["a"])
+    (row,) = await callbacks(store)
+    await store.settle_callbacks([Settled(row.due_at, row.id, later(100), later(7))])
+    await store.settle_callbacks([Settled(later(100), row.id, later(200))])
+    assert await callbacks(store) == [
+        msgspec.structs.replace(row, due_at=later(200), attempts=2, first_at=later(7)),
+    ]
+
+
 async def test_a_call_that_is_done_is_gone(store: Store) -> None:
     await outbox(store, ["a", "b", "c"])
     rows = await callbacks(store)
@@ -270,3 +329,38 @@ async def test_calls_name_their_account_and_sender(store: Store) -> None:
     await store.dispatch([sid_of(1)], assign(a_sender(3)), AT)
     (row,) = await callbacks(store)
     assert (row.account_sid, row.sender, row.recipient) == (OTHER_ACCOUNT, a_sender(3).address, RECIPIENT)
+
+
+# --- news ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", STEPS)
+async def test_news_is_said_on_the_loop_where_there_is_a_call_to_make(
+    store: Store, news: list[int], status: Status
+) -> None:
+    before, event = STEPS[status]
+    message = await bring(store, a_message(), before)
+    news.clear()
+    await perform(store, event, message, AT)
+    assert set(news) == ({threading.get_ident()} if should_call_back(status) else set())
+
+
+async def test_what_is_told_to_nobody_is_no_news(store: Store, news: list[int]) -> None:
+    await add(store, UNCONFIGURED, a_message(2))
+    await store.cancel(ACCOUNT, [sid_of(1)], AT)
+    await store.cancel(OTHER_ACCOUNT, [sid_of(2)], AT)
+    await store.dispatch([sid_of(2)], always(Hold(later(99), "quiet hours")), AT)
+    await store.put(a_service())
+    assert news == []
+
+
+@pytest.mark.parametrize("kind", STORES)
+async def test_news_is_on_disk_when_it_is_said(tmp_path: Path, kind: str) -> None:
+    found: list[asyncio.Task[list[CallbackRow]]] = []
+    store = STORES[kind](tmp_path, lambda: found.append(asyncio.create_task(callbacks(store))))
+    await store.open()
+    await add(store, a_message())
+    await store.cancel(ACCOUNT, [sid_of(1)], AT)
+    (rows,) = await asyncio.gather(*found)
+    assert [row.status for row in rows] == [Status.CANCELED]
+    await store.close()

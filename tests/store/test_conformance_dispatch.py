@@ -207,10 +207,26 @@ async def test_what_is_no_longer_due_does_not_come_back(store: Store, status: St
     assert await read(store, message) == message
 
 
-async def test_a_message_may_be_decided_a_quarter_of_a_second_ahead(store: Store) -> None:
-    await add(store, a_message())
-    (found,) = await store.dispatch([sid_of(1)], assign(), Instant(SEND_AT - 250 * MILLISECOND), 250 * MILLISECOND)
-    assert found.message.status is Status.QUEUED
+AHEAD = {
+    "the very instant": (0, 0, True),
+    "a microsecond early": (-1, 0, False),
+    "as early as is allowed": (-250 * MILLISECOND, 250 * MILLISECOND, True),
+    "a microsecond earlier": (-250 * MILLISECOND - 1, 250 * MILLISECOND, False),
+}
+
+
+@pytest.mark.parametrize("message", UNDECIDED.values(), ids=UNDECIDED.keys())
+@pytest.mark.parametrize(("offset", "ahead", "is_due"), AHEAD.values(), ids=AHEAD.keys())
+async def test_a_message_is_decided_no_earlier_than_allowed(
+    store: Store, message: Message, offset: int, ahead: int, is_due: bool
+) -> None:
+    await add(store, message)
+    before = await everything(store)
+    (found,) = await store.dispatch([message.sid], always(Refuse(30036)), Instant(SEND_AT + offset), ahead)
+    assert (found.decision is not None) is is_due
+    if not is_due:
+        assert found.message == message
+        assert await everything(store) == before
 
 
 async def test_a_message_that_is_named_twice_is_decided_once(store: Store) -> None:

@@ -5,6 +5,7 @@ holds up nobody else's calls. A call that is settled leaves the outbox; one to b
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -27,7 +28,7 @@ from postdate.flow.outgoing import Outgoing
 from postdate.store.contract import CallbackRow, Settled, Store, StoreError
 
 MOST_AT_ONCE = 128
-MOST_TO_ONE_URL = 32
+MOST_TO_ONE_SERVER = 32
 MOST_IN_A_COMMIT = 1_024
 _FAR = Instant(2**62)
 _AFTER_TROUBLE = 1 * SECOND
@@ -47,7 +48,10 @@ class Callbacks:
         self._alarm = Alarm(clock)
         self._settlements: GroupCommit[Settled, None] = GroupCommit(self._settle, MOST_IN_A_COMMIT)
         self._calling: dict[str, asyncio.Task[None]] = {}  # by message
-        self._to_url: Counter[str] = Counter()
+        self._to_server: Counter[str] = Counter()
+        self._settled_of_late: set[tuple[Instant, str]] = set()  # since the present read of the outbox began
+        self._later: dict[str, str] = {}  # by message: the call that is to be tried again, before the ones after it
+        self._stuck = 0  # calls whose settlement waits for the store
         self._next: Instant | None = None
         self._stopping = False
         self.delivered = 0
@@ -56,7 +60,7 @@ class Callbacks:
     @property
     def idle(self) -> bool:
         """Say whether no call is under way and none is due."""
-        return self._alarm.idle and not self._calling
+        return self._alarm.idle and len(self._calling) == self._stuck
 
     def wake(self) -> None:
         """Look into the outbox: something may have been written."""
@@ -83,33 +87,36 @@ class Callbacks:
         self._next = None
         while len(self._calling) < MOST_AT_ONCE and not self._stopping:
             now = self._clock.now()
-            busy = [url for url, count in self._to_url.items() if count >= MOST_TO_ONE_URL]
-            # What is under way is still in the outbox: read past it.
-            rows = await self._store.due_callbacks(Instant(now + 1), busy, MOST_AT_ONCE + len(self._calling))
-            begun = [row for row in rows if self._begin(row)]
-            if not begun:
+            busy = [server for server, count in self._to_server.items() if count >= MOST_TO_ONE_SERVER]
+            # What is under way, and what waits behind it, is still in the outbox: read past it.
+            limit = MOST_AT_ONCE + 8 * (len(self._calling) + len(self._later))
+            self._settled_of_late.clear()
+            rows = await self._store.due_callbacks(Instant(now + 1), busy, limit)
+            if not any([self._begin(row) for row in rows]):
                 break
-        if len(self._calling) < MOST_AT_ONCE:
-            later = await self._store.due_callbacks(_FAR, [], len(self._calling) + 1)
-            ahead = [row.due_at for row in later if row.due_at > self._clock.now()]
-            self._next = min(ahead, default=None)
+        ahead = await self._store.due_callbacks(_FAR, [], 1, Instant(self._clock.now() + 1))
+        self._next = ahead[0].due_at if ahead else None
 
     def _begin(self, row: CallbackRow) -> bool:
-        if row.message_sid in self._calling or len(self._calling) >= MOST_AT_ONCE:
+        server = _server(row.url)
+        if len(self._calling) >= MOST_AT_ONCE or self._to_server[server] >= MOST_TO_ONE_SERVER:
             return False
-        if self._to_url[row.url] >= MOST_TO_ONE_URL:
+        if row.message_sid in self._calling or (row.due_at, row.id) in self._settled_of_late:
+            return False
+        if self._later.get(row.message_sid, row.id) != row.id:
             return False
         task = asyncio.get_running_loop().create_task(self._call(row))
         self._calling[row.message_sid] = task
-        self._to_url[row.url] += 1
-        task.add_done_callback(lambda _: self._ended(row))
+        self._to_server[server] += 1
+        task.add_done_callback(lambda _: self._ended(row, server))
         return True
 
-    def _ended(self, row: CallbackRow) -> None:
+    def _ended(self, row: CallbackRow, server: str) -> None:
         del self._calling[row.message_sid]
-        self._to_url[row.url] -= 1
-        if not self._to_url[row.url]:
-            del self._to_url[row.url]
+        self._to_server[server] -= 1
+        if not self._to_server[server]:
+            del self._to_server[server]
+        self._settled_of_late.add((row.due_at, row.id))
         self._alarm.wake()
 
     async def _call(self, row: CallbackRow) -> None:
@@ -125,14 +132,20 @@ class Callbacks:
             "X-Twilio-Signature": sign(row.url, params, self._directory.token_of(row.account_sid)),
             "I-Twilio-Idempotency-Token": row.id,
         }
-        elapsed = self._clock.now() - row.first_at if row.attempts else 0
-        result = await self._outgoing.call("POST", row.url, params, headers, policy_after(policy, elapsed))
-        wait = next_attempt(policy, row.attempts + 1, result, self._chance(), elapsed)
+        began = self._clock.now()
+        first_at = row.first_at if row.attempts else began
+        policy_now = policy_after(policy, began - first_at)
+        result = await self._outgoing.call("POST", row.url, params, headers, policy_now)
+        now = self._clock.now()
+        wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
         if wait is None:
             self.delivered += is_delivered(result)
             self.given_up += not is_delivered(result)
-        retry_at = None if wait is None else Instant(self._clock.now() + wait)
-        await self._keep(Settled(row.due_at, row.id, retry_at))
+            self._later.pop(row.message_sid, None)
+            await self._keep(Settled(row.due_at, row.id, None))
+        else:
+            self._later[row.message_sid] = row.id
+            await self._keep(Settled(row.due_at, row.id, Instant(now + wait), first_at))
 
     async def _keep(self, settled: Settled) -> None:
         while True:
@@ -141,7 +154,9 @@ class Callbacks:
                 return
             except StoreError:
                 # Told but not recorded: keep trying, or the customer is told again at the next start.
+                self._stuck += 1
                 await Alarm(self._clock).wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
+                self._stuck -= 1
 
     async def _settle(self, settled: Sequence[Settled]) -> Sequence[None]:
         await self._store.settle_callbacks(settled)
@@ -151,6 +166,12 @@ class Callbacks:
         if self._next is None:
             return None
         return Monotonic(self._clock.monotonic() + max(self._next - self._clock.now(), 0))
+
+
+def _server(url: str) -> str:
+    """Return the beginning of a URL up to its path: calls to one server share its places."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
 
 
 def _change(row: CallbackRow) -> StatusChange:

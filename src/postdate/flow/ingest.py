@@ -65,7 +65,9 @@ class Ingest:
         message, refusal = self._make(account, command)
         sender = self._directory.find(Sender, message.sender_sid)
         if message.service_sid is None and sender is not None and not self.has_room(sender, message.num_segments):
-            raise Rejected(21611)
+            refusal = Rejected(21611)
+            if command.idempotency_key is None:
+                raise refusal
         new = New(
             message,
             self._rules.scheduled_cap,

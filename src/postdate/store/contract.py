@@ -41,6 +41,7 @@ class Cursor(NamedTuple):
     sid: str
 
 
+EPOCH = Instant(0)
 BEGINNING = Cursor(Instant(-1), "")
 
 
@@ -163,6 +164,7 @@ class Settled(NamedTuple):
     due_at: Instant
     id: str
     retry_at: Instant | None
+    first_at: Instant | None = None  # when its first attempt began
 
 
 class MediaRow(msgspec.Struct, frozen=True, array_like=True):
@@ -269,8 +271,10 @@ class Store(Protocol):
     async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
         """Add inbound messages and the opt-outs they express."""
 
-    async def due_callbacks(self, before: Instant, busy_urls: Sequence[str], limit: int) -> list[CallbackRow]:
-        """Return calls that are due before `before`, oldest first, but none to the URLs in `busy_urls`."""
+    async def due_callbacks(
+        self, before: Instant, busy: Sequence[str], limit: int, since: Instant = EPOCH
+    ) -> list[CallbackRow]:
+        """Return calls due before `before` and not before `since`, oldest first; none to URLs that begin as `busy`."""
 
     async def settle_callbacks(self, settled: Sequence[Settled]) -> None:
         """Remove calls that are done and move those to be tried again."""

@@ -20,6 +20,7 @@ from postdate.core.instant import Instant
 from postdate.core.message import PENDING, Event, Message, Status, after, is_undecided
 from postdate.core.resources import Resource, unique_key
 from postdate.store.contract import (
+    EPOCH,
     Added,
     AddResult,
     Amendment,
@@ -186,9 +187,11 @@ class SqliteStore:
 
     def _find_opted_out(self, db: apsw.Connection, new: Sequence[New], results: list[AddResult]) -> None:
         asked = [
-            (m.sid, m.account_sid, m.service_sid or m.sender, m.recipient)
+            (m.sid, m.account_sid, scope, m.recipient)
             for m in (n.message for n in new)
             if m.status is not Status.SCHEDULED
+            for scope in (m.service_sid, m.sender)
+            if scope is not None
         ]
         if not asked:
             return
@@ -403,10 +406,12 @@ class SqliteStore:
 
     # -- callbacks ---------------------------------------------------------------------------------------------------
 
-    async def due_callbacks(self, before: Instant, busy_urls: Sequence[str], limit: int) -> list[CallbackRow]:
-        """Return calls that are due before `before`, oldest first."""
+    async def due_callbacks(
+        self, before: Instant, busy: Sequence[str], limit: int, since: Instant = EPOCH
+    ) -> list[CallbackRow]:
+        """Return calls that are due before `before` and not before `since`, oldest first."""
         return await self._readers.run(
-            lambda db: _callbacks.decode(self._get(db, "due_callbacks", before, _json(busy_urls), limit))
+            lambda db: _callbacks.decode(self._get(db, "due_callbacks", before, _json(busy), limit, since))
         )
 
     async def settle_callbacks(self, settled: Sequence[Settled]) -> None:

@@ -180,10 +180,11 @@ DELETE FROM opt_outs WHERE (account_sid, scope, recipient) IN (
   SELECT value->>0, value->>1, value->>2 FROM json_each(?1));
 
 -- name: due_callbacks
--- Read calls that are due, oldest first, but none to busy URLs.
+-- Read calls that are due from ?4 to ?1, oldest first, but none to URLs that begin as one of ?2.
 SELECT json_group_array(json_array(due_at, id, account_sid, message_sid, status, url, attempts, first_at, sender,
   recipient, service_sid, error_code))
-FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND url NOT IN (SELECT value FROM json_each(?2))
+FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND due_at >= ?4
+        AND NOT EXISTS (SELECT 1 FROM json_each(?2) b WHERE substr(url, 1, length(b.value)) = b.value)
       ORDER BY due_at, id LIMIT ?3);
 
 -- name: drop_callbacks
@@ -191,8 +192,8 @@ FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND url NOT IN (SELECT value FRO
 DELETE FROM callbacks WHERE (due_at, id) IN (SELECT value->>0, value->>1 FROM json_each(?1));
 
 -- name: retry_callbacks
--- Move calls to a later time: items of (due_at, id, retry_at).
-UPDATE callbacks SET due_at = r.value->>2, attempts = attempts + 1
+-- Move calls to a later time: items of (due_at, id, retry_at, first_at).
+UPDATE callbacks SET due_at = r.value->>2, attempts = attempts + 1, first_at = COALESCE(r.value->>3, first_at)
 FROM json_each(?1) r WHERE callbacks.due_at = r.value->>0 AND callbacks.id = r.value->>1;
 
 -- name: redact
