@@ -251,7 +251,6 @@ class Refused(Exception):
     """Settling failed."""
 
 
-@pytest.mark.xfail(reason="TestClock.advance_to leaves a running clock frozen when settle raises or is called off")
 async def test_a_running_clock_still_runs_after_settling_failed() -> None:
     clock = TestClock(START)
 

@@ -904,7 +904,6 @@ async def test_a_late_repeat_of_a_schedule_hears_of_its_message(site: Site) -> N
     assert (again.status, again.json["sid"]) == (201, first.json["sid"])
 
 
-@pytest.mark.xfail(reason="flow/ingest.py asks for room in the queue before it looks for the key")
 async def test_a_repeat_is_answered_though_the_queue_is_full_by_now(site: Site) -> None:
     await site.add_sender("+15005550011", mps=0.0001)  # its queue, ten hours of it, holds three segments
     first = await with_key(site.customer, "k1", From="+15005550011")

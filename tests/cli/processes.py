@@ -6,13 +6,31 @@ Each is ended by the test at the latest; where the machine has `timeout`, also i
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 LONGEST_SECONDS: Final = 120
+HEAD_LINES: Final = 4  # what `serve` says once it listens
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A node in the background; `head` is what it said when it listened."""
+
+    process: subprocess.Popen[str]
+    head: str
+
+    def end(self, number: signal.Signals | None = signal.SIGTERM) -> tuple[int, str, str]:
+        """Send a signal, if any, and wait for the end; return exit code, standard output and standard error."""
+        if number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, self.head + out, err
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -42,9 +60,9 @@ def run(*arguments: str, cwd: Path, **given: str) -> subprocess.CompletedProcess
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cwd: Path, **given: str) -> Iterator[subprocess.Popen[str]]:
+def serving(*arguments: str, cwd: Path, **given: str) -> Iterator[Serving]:
     """Run `postdate serve` on a free port in the background; it listens when this is entered."""
-    with subprocess.Popen(
+    process = subprocess.Popen(
         _command("serve", "--port", "0", *arguments),
         cwd=cwd,
         env=environment(given),
@@ -52,11 +70,12 @@ def serving(*arguments: str, cwd: Path, **given: str) -> Iterator[subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            announced = process.stdout.readline()
-            assert " listens on http://" in announced, (announced, process.communicate())
-            yield process
-        finally:
-            process.terminate()
+    )
+    assert process.stdout is not None
+    try:
+        head = "".join(process.stdout.readline() for _ in range(HEAD_LINES))
+        assert " listens on http://" in head, (head, process.communicate())
+        yield Serving(process, head)
+    finally:
+        process.terminate()
+        process.communicate(timeout=LONGEST_SECONDS)

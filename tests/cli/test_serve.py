@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,31 +14,31 @@ from tests.cli.processes import run, serving
 from tests.cli.running import Commands
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Wait for the end; return exit code, standard output and standard error."""
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(cwd=tmp_path) as process:
-        process.send_signal(number)
-        code, out, err = ended(process)
+    with serving(cwd=tmp_path) as node:
+        code, out, err = node.end(number)
     assert (code, err) == (0, "")
     assert out.endswith("Stopped. What was accepted is on disk.\n")
 
 
+def test_it_stops_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path) as node:
+        assert node.process.stdout is not None
+        node.process.stdout.close()
+        node.process.terminate()
+        assert node.process.wait(timeout=60) == 0
+
+
 def test_what_was_accepted_is_there_after_a_restart(tmp_path: Path) -> None:
     commands = Commands(tmp_path / "data")
-    with serving("--test-clock", cwd=tmp_path) as process:
+    with serving("--test-clock", cwd=tmp_path) as node:
         service = commands.sid("services", "create", "--name", "Clinic")
         sid = commands.sid(
             "messages", "schedule", "--to", "+14155550101", "--service", service, "--in", "2d", "--body", "Hi"
         )
         first = read_credentials(commands.data)
-        process.send_signal(signal.SIGTERM)
-        assert ended(process)[0] == 0
+        assert node.end()[0] == 0
     with serving(cwd=tmp_path):
         assert commands.run("messages", "show", sid, "--json").json["status"] == "scheduled"
         second = read_credentials(commands.data)
@@ -50,9 +49,8 @@ def test_what_was_accepted_is_there_after_a_restart(tmp_path: Path) -> None:
 
 def test_it_says_where_it_listens_and_how_to_get_credentials_but_no_token(tmp_path: Path) -> None:
     folder = tmp_path / "my data"
-    with serving("--data", str(folder), "--test-clock", cwd=tmp_path) as process:
-        process.send_signal(signal.SIGTERM)
-        _, out, err = ended(process)
+    with serving("--data", str(folder), "--test-clock", cwd=tmp_path) as node:
+        _, out, err = node.end()
     credentials = read_credentials(folder)
     assert credentials is not None
     assert f"""eval "$(postdate env --data '{folder}')\"""" in out
@@ -99,10 +97,9 @@ def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_command_line_comes_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "postdate.toml").write_text('host = "192.0.2.1"\nlog_level = "debug"\ntest_clock = true\n')
-    with serving("--log-level", "error", cwd=tmp_path, POSTDATE_HOST="127.0.0.1", POSTDATE_LOG_LEVEL="info") as process:
+    with serving("--log-level", "error", cwd=tmp_path, POSTDATE_HOST="127.0.0.1", POSTDATE_LOG_LEVEL="info") as node:
         assert Commands(tmp_path / "data").run("clock", "show").code == 0
-        process.send_signal(signal.SIGTERM)
-        code, _, err = ended(process)
+        code, _, err = node.end()
     assert (code, err) == (0, "")
 
 
@@ -144,7 +141,7 @@ def test_a_file_that_is_no_store_is_a_sentence(tmp_path: Path) -> None:
 def test_a_part_that_fails_ends_the_node_and_says_why(tmp_path: Path) -> None:
     """Break the store behind the node's back: a part of it then fails, and the process must not live on half dead."""
     commands = Commands(tmp_path / "data")
-    with serving("--test-clock", cwd=tmp_path) as process:
+    with serving("--test-clock", cwd=tmp_path) as node:
         service = commands.sid("services", "create", "--name", "Clinic")
         commands.sid("messages", "schedule", "--to", "+14155550101", "--service", service, "--in", "2d", "--body", "x")
         with sqlite3.connect(tmp_path / "data" / "postdate.db") as store:
@@ -155,7 +152,7 @@ def test_a_part_that_fails_ends_the_node_and_says_why(tmp_path: Path) -> None:
                     store.execute(f"DROP TABLE {name}")
         store.close()
         commands.run("clock", "advance", "3d")
-        code, _, err = ended(process)
+        code, _, err = node.end(None)
     assert code == 1
     assert "The node stopped because a part of it failed: " in err
     logged = [json.loads(line) for line in err.splitlines() if line.startswith("{")]

@@ -321,7 +321,6 @@ async def test_who_stopped_a_number_gets_nothing_from_it_by_name_either(flow: Fl
     assert await is_refused(flow, service_sid=None, sender=a_sender().address)
 
 
-@pytest.mark.xfail(reason="a STOP to a number is kept for its address: once it is in a pool it writes again")
 async def test_who_stopped_a_number_gets_nothing_from_it_once_it_is_in_a_pool(tmp_path: Path) -> None:
     async with flowing(tmp_path, a_sender(1, service_sid=None)) as flow:
         await flow.carrier.report(written("STOP"))

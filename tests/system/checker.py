@@ -6,32 +6,16 @@ checked against these. It is tested itself, with histories made by hand (`test_c
 """
 
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
 
 from postdate.core.instant import MILLISECOND, SECOND, Instant
 from postdate.core.message import TRANSITIONS, Status
-from tests.system.history import (
-    Cancel,
-    Claim,
-    Create,
-    End,
-    History,
-    Kept,
-    Order,
-    Read,
-    Reply,
-    Submission,
-    Told,
-    numbers_of,
-    read,
-    story,
-)
+from tests.system.history import Case, End, History, Reply, Submission, cases, numbers_of, read, story
 
 NOT_CANCELABLE = 30409
 NOT_FOUND = 20404
@@ -73,32 +57,7 @@ class Violation:
         return f"{self.rule}: {'' if self.number is None else f'order {self.number}: '}{self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """All about one order; what has a single time is in the order of it."""
-
-    order: Order
-    creates: Sequence[Create]
-    cancels: Sequence[Cancel]
-    reads: Sequence[Read]
-    told: Sequence[Told]
-    submissions: Sequence[Submission]
-    claims: Sequence[Claim]
-    kept: Sequence[Kept]
-
-    @property
-    def accepted(self) -> list[Create]:
-        """Return the attempts that were answered 201."""
-        return [c for c in self.creates if c.reply is Reply.OK]
-
-    @property
-    def possible(self) -> bool:
-        """Say whether the order may have been accepted."""
-        return any(c.reply is not Reply.REFUSED for c in self.creates)
-
-
 Found = Iterator[tuple[Rule, str]]
-AnyEvent = TypeVar("AnyEvent", Cancel, Read, Told, Submission, Kept)
 
 
 def violations(history: History) -> list[Violation]:
@@ -109,42 +68,6 @@ def violations(history: History) -> list[Violation]:
             found += [Violation(rule, case.order.number, text) for rule, text in check(case, history)]
     found += [Violation(Rule.RATE, None, text) for text in _rates(history)]
     found += [Violation(Rule.BOOKS, None, text) for text in _books(history)]
-    return found
-
-
-def cases(history: History) -> list[Case]:
-    """Return the history sorted by order."""
-    numbers = numbers_of(history)
-    creates: dict[int, list[Create]] = defaultdict(list)
-    for create in history.creates:
-        creates[create.number].append(create)
-    claims: dict[int, list[Claim]] = defaultdict(list)
-    for claim in sorted(history.claims, key=lambda c: c.at):
-        for number in {numbers[sid] for sid in claim.sids if sid in numbers}:
-            claims[number].append(claim)
-    cancels, reads = _by_number(history.cancels, numbers), _by_number(history.reads, numbers)
-    told, submissions = _by_number(history.told, numbers), _by_number(history.submissions, numbers)
-    kept = _by_number(history.kept, numbers)
-    return [
-        Case(
-            order,
-            sorted(creates[order.number], key=lambda c: c.invoked_at),
-            cancels[order.number],
-            reads[order.number],
-            sorted(told[order.number], key=lambda t: t.at),
-            sorted(submissions[order.number], key=lambda s: s.received_at),
-            claims[order.number],
-            kept[order.number],
-        )
-        for order in history.orders
-    ]
-
-
-def _by_number(events: Sequence[AnyEvent], numbers: Mapping[str, int]) -> dict[int, list[AnyEvent]]:
-    found: dict[int, list[AnyEvent]] = defaultdict(list)
-    for event in events:
-        if event.sid in numbers:
-            found[numbers[event.sid]].append(event)
     return found
 
 
@@ -206,20 +129,25 @@ def _due_at(case: Case) -> Instant:
 
 def _cancel(case: Case, history: History) -> Found:
     won_at = min((c.completed_at for c in case.cancels if c.reply is Reply.OK), default=None)
-    if won_at is not None:
-        if case.submissions:
-            yield Rule.CANCEL, "its cancel was answered 200, and the carrier has it"
-        if any(c.reply is Reply.REFUSED and c.invoked_at >= won_at for c in case.cancels):
-            yield Rule.CANCEL, "its cancel was answered 200, and a second one was refused"
-        if any(kept.status is not Status.CANCELED for kept in case.kept):
-            yield Rule.CANCEL, "its cancel was answered 200, and it is not canceled"
-    for kept in case.kept:
-        if kept.status is not Status.CANCELED:
-            continue
-        if any(c.code == NOT_CANCELABLE for c in case.cancels):
-            yield Rule.CANCEL, "its cancel was refused, and it is canceled"
-        if not any(c.reply is not Reply.REFUSED for c in case.cancels):
-            yield Rule.CANCEL, "nobody canceled it, and it is canceled"
+    if won_at is None:
+        yield from _not_canceled(case)
+        return
+    if case.submissions:
+        yield Rule.CANCEL, "its cancel was answered 200, and the carrier has it"
+    if any(c.reply is Reply.REFUSED and c.invoked_at >= won_at for c in case.cancels):
+        yield Rule.CANCEL, "its cancel was answered 200, and a second one was refused"
+    if any(kept.status is not Status.CANCELED for kept in case.kept):
+        yield Rule.CANCEL, "its cancel was answered 200, and it is not canceled"
+
+
+def _not_canceled(case: Case) -> Found:
+    """Where no cancel was answered 200, only one whose answer was lost can have canceled it."""
+    if not any(kept.status is Status.CANCELED for kept in case.kept):
+        return
+    if any(c.code == NOT_CANCELABLE for c in case.cancels):
+        yield Rule.CANCEL, "its cancel was refused, and it is canceled"
+    if not any(c.reply is Reply.UNKNOWN for c in case.cancels):
+        yield Rule.CANCEL, "nobody canceled it, and it is canceled"
 
 
 def _claimed(case: Case, history: History) -> Found:
@@ -288,20 +216,19 @@ def _forward(case: Case, history: History) -> Found:
 
 def _called_back(case: Case, history: History) -> Found:
     statuses = [told.status for told in case.told]
-    if not all(told.signed for told in case.told):
-        yield Rule.CALLBACK, "a callback was signed wrongly"
+    first = min((s.received_at for s in case.submissions), default=None)
+    for told in case.told:
+        if not told.signed:
+            yield Rule.CALLBACK, f"{told.status} was signed wrongly"
+        if told.status in TAKEN and (first is None or first > told.at):
+            yield Rule.CALLBACK, f"{told.status} was told before the carrier had it"
     for before, after in pairwise(statuses):
         if after not in REACHABLE[before]:
             yield Rule.CALLBACK, f"{after} was told after {before}"
-    first = min((s.received_at for s in case.submissions), default=None)
-    for told in case.told:
-        if told.status in TAKEN and (first is None or first > told.at):
-            yield Rule.CALLBACK, f"{told.status} was told before the carrier had it"
     for kept in case.kept:
-        if kept.status in CALLED_BACK and kept.status not in statuses:
-            yield Rule.CALLBACK, f"it is {kept.status}, which was never told"
-        if kept.status in TAKEN and case.order.service and Status.QUEUED not in statuses:
-            yield Rule.CALLBACK, "it was queued, which was never told"
+        queued = {Status.QUEUED} if kept.status in TAKEN and case.order.service else set()
+        for status in ({kept.status} & CALLED_BACK | queued).difference(statuses):
+            yield Rule.CALLBACK, f"it is {kept.status}, and {status} was never told"
 
 
 def _recovered(case: Case, history: History) -> Found:

@@ -6,10 +6,12 @@ All times are microseconds of the one wall clock that customer, node and carrier
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -208,49 +210,106 @@ def numbers_of(history: History) -> dict[str, int]:
     return found
 
 
+# --- by order ---
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All about one order; what has a single time is in the order of it."""
+
+    order: Order
+    creates: Sequence[Create]
+    cancels: Sequence[Cancel]
+    reads: Sequence[Read]
+    told: Sequence[Told]
+    submissions: Sequence[Submission]
+    claims: Sequence[Claim]
+    kept: Sequence[Kept]
+
+    @property
+    def accepted(self) -> list[Create]:
+        """Return the attempts that were answered 201."""
+        return [c for c in self.creates if c.reply is Reply.OK]
+
+    @property
+    def possible(self) -> bool:
+        """Say whether the order may have been accepted."""
+        return any(c.reply is not Reply.REFUSED for c in self.creates)
+
+
+AnyEvent = TypeVar("AnyEvent", Cancel, Read, Told, Submission, Kept)
+
+
+def cases(history: History) -> list[Case]:
+    """Return the history sorted by order."""
+    numbers = numbers_of(history)
+    creates: dict[int, list[Create]] = defaultdict(list)
+    for create in history.creates:
+        creates[create.number].append(create)
+    claims: dict[int, list[Claim]] = defaultdict(list)
+    for claim in sorted(history.claims, key=lambda c: c.at):
+        for number in {numbers[sid] for sid in claim.sids if sid in numbers}:
+            claims[number].append(claim)
+    cancels, reads = _by_number(history.cancels, numbers), _by_number(history.reads, numbers)
+    told, submissions = _by_number(history.told, numbers), _by_number(history.submissions, numbers)
+    kept = _by_number(history.kept, numbers)
+    return [
+        Case(
+            order,
+            sorted(creates[order.number], key=lambda c: c.invoked_at),
+            cancels[order.number],
+            reads[order.number],
+            sorted(told[order.number], key=lambda t: t.at),
+            sorted(submissions[order.number], key=lambda s: s.received_at),
+            claims[order.number],
+            kept[order.number],
+        )
+        for order in history.orders
+    ]
+
+
+def _by_number(events: Sequence[AnyEvent], numbers: Mapping[str, int]) -> dict[int, list[AnyEvent]]:
+    found: dict[int, list[AnyEvent]] = defaultdict(list)
+    for event in events:
+        if event.sid in numbers:
+            found[numbers[event.sid]].append(event)
+    return found
+
+
 def story(history: History, number: int) -> str:
     """Tell all that happened to one order, with the lives of the node that it fell into, one event a line."""
-    events = sorted(_events(history, number))
-    if not events:
-        return f"order {number}: nothing is known of it"
-    first, last = events[0][0], events[-1][0]
-    events += [event for event in _lives(history) if first - SECOND <= event[0] <= last + SECOND]
-    lines = [f"{(at - first) / SECOND:+10.6f} s  {what}" for at, what in sorted(events)]
-    kept = [f"at the end       {k}" for k in history.kept if numbers_of(history).get(k.sid) == number]
+    sids = {sid for sid, of in numbers_of(history).items() if of == number}
     order = next((str(o) for o in history.orders if o.number == number), f"order {number}: never made")
+    mine = [c for c in history.creates if c.number == number]
+    others: list[Cancel | Read | Told | Submission] = [*history.cancels, *history.reads]
+    others += [*history.told, *history.submissions]
+    events = [line for c in mine for line in _told(c)]
+    events += [line for event in others if event.sid in sids for line in _told(event)]
+    events += [line for claim in history.claims if sids.intersection(claim.sids) for line in _told(claim)]
+    first, last = (min(events)[0], max(events)[0]) if events else (0, 0)
+    lives = [line for life in history.lives for line in _told(life) if first - SECOND <= line[0] <= last + SECOND]
+    lines = [f"{(at - first) / SECOND:+10.6f} s  {what}" for at, what in sorted([*events, *lives])]
+    kept = [f"at the end       {k}" for k in history.kept if k.sid in sids]
     return "\n".join([order, *lines, *(kept or ["at the end       not in the store"])])
 
 
-def _events(history: History, number: int) -> Iterator[tuple[int, str]]:
-    sids = {sid for sid, of in numbers_of(history).items() if of == number}
-    for order in history.orders:
-        if order.number == number and order.send_at is not None:
-            yield order.send_at, "SendAt"
-    for create in history.creates:
-        if create.number == number:
-            yield create.invoked_at, f"create (key {create.key})"
-            yield create.completed_at, f"create: {create.reply} {create.code or ''} {create.sid} {create.status}"
-    for cancel in history.cancels:
-        if cancel.sid in sids:
-            yield cancel.invoked_at, "cancel"
-            yield cancel.completed_at, f"cancel: {cancel.reply} {cancel.code or ''}"
-    for seen in history.reads:
-        if seen.sid in sids:
-            yield seen.completed_at, f"read: {seen.status or 'not found'}{', in doubt' if seen.in_doubt else ''}"
-    for told in history.told:
-        if told.sid in sids:
-            yield told.at, f"callback: {told.status}{'' if told.signed else ', wrongly signed'}"
-    for submission in history.submissions:
-        if submission.sid in sids:
-            yield submission.received_at, f"AT THE CARRIER, attempt {submission.attempt}, from {submission.sender}"
-    for claim in history.claims:
-        if sids.intersection(claim.sids):
-            yield claim.at, f"life {claim.life} claims it, {'done' if claim.done_at else 'commit not seen'}"
-
-
-def _lives(history: History) -> Iterator[tuple[int, str]]:
-    for life in history.lives:
-        yield life.began_at, f"-- life {life.number} begins"
-        if life.ready_at is not None:
-            yield life.ready_at, f"-- life {life.number} is ready"
-        yield life.ended_at, f"-- life {life.number} {life.end} {life.failpoint or ''}"
+def _told(event: Create | Cancel | Read | Told | Submission | Claim | Life) -> list[tuple[int, str]]:
+    """Return the lines of a story that an event makes, each with its time."""
+    match event:
+        case Create() | Cancel():
+            name = type(event).__name__.lower()
+            got = f"{name}: {event.reply} {event.code or ''}"
+            got += f" {event.sid} {event.status}, key {event.key}" if isinstance(event, Create) else ""
+            return [(event.invoked_at, f"{name} ..."), (event.completed_at, got)]
+        case Read():
+            return [(event.completed_at, f"read: {event.status}{', in doubt' if event.in_doubt else ''}")]
+        case Told():
+            return [(event.at, f"callback: {event.status}{'' if event.signed else ', wrongly signed'}")]
+        case Submission():
+            return [(event.received_at, f"AT THE CARRIER, attempt {event.attempt}, from {event.sender}")]
+        case Claim():
+            return [(event.at, f"claimed by life {event.life}{'' if event.done_at else ', commit not seen'}")]
+        case Life():
+            ready = [(event.ready_at, f"-- life {event.number} is ready")] if event.ready_at is not None else []
+            end = f"-- life {event.number} {event.end} {event.failpoint or ''}"
+            return [(event.began_at, f"-- life {event.number} begins"), *ready, (event.ended_at, end)]

@@ -6,6 +6,7 @@ only then the process ends. A second signal ends it at once; a claim that is lef
 
 import asyncio
 import contextlib
+import os
 import shlex
 import signal
 import sys
@@ -15,7 +16,6 @@ from types import MappingProxyType
 
 import msgspec
 import structlog
-import typer
 import uvloop
 
 from postdate import __version__, telemetry
@@ -81,7 +81,7 @@ async def _run(settings: Settings) -> None:
             f"The node stopped because a part of it failed: {type(failure).__name__}: {failure}\n"
             "What was accepted is on disk. Start it again: postdate serve"
         ) from failure
-    typer.echo("Stopped. What was accepted is on disk.")
+    _say("Stopped. What was accepted is on disk.")
 
 
 def _listen_for_signals(told: asyncio.Future[None]) -> None:
@@ -90,8 +90,8 @@ def _listen_for_signals(told: asyncio.Future[None]) -> None:
     def stop() -> None:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-        typer.echo("\nStopping: what is under way is finished first. (Once more to stop at once.)")
         told.set_result(None)
+        _say("\nStopping: what is under way is finished first. (Once more to stop at once.)")
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop)
@@ -100,13 +100,20 @@ def _listen_for_signals(told: asyncio.Future[None]) -> None:
 def _announce(settings: Settings, port: int) -> None:
     data = "" if settings.data == Path("data") else f" --data {shlex.quote(str(settings.data))}"
     clock = ", on a test clock" if settings.test_clock else ""
-    typer.echo(
+    _say(
         f"Postdate {__version__} listens on {_local_url(settings.host, port)}{clock}\n"
         f'  credentials   eval "$(postdate env{data})"\n'
         f"  data          {settings.data.resolve()}\n"
         "  to stop       Ctrl-C"
     )
-    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    """Print to whoever listens; where nobody does any more, a node goes on, or stops, all the same."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _local_url(host: str, port: int) -> str:
