@@ -260,7 +260,9 @@ SENT = {"sid": SID, "status": "sent", "in_doubt": False}
         pytest.param(SENT | {"sid": "SM" + "b" * 32}, [100], False, "sent", "acknowledged and lost", id="lost"),
     ],
 )
-def test_a_fault_is_seen(message: dict[str, Any], times: list[int], canceled: bool, told: str, fault: str) -> None:
+def test_a_fault_is_seen(
+    message: dict[str, Any], times: list[int], canceled: bool, told: str, fault: str | None
+) -> None:
     diary = Diary(send_at={SID: 100}, canceled={SID} if canceled else set())
     diary.told[message["sid"], told] += 1
     found = faults(diary, {message["sid"]: message}, {SID: times} if times else {})
