@@ -20,7 +20,7 @@ from postdate.api.server import CannotListen
 from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.connectors.contract import Receipt
 from postdate.core.commands import SendMessage
-from postdate.core.instant import HOUR, MINUTE, SECOND, Instant, Monotonic
+from postdate.core.instant import HOUR, MINUTE, SECOND, Instant
 from postdate.core.message import Event, Message, Status
 from postdate.core.outcome import Accepted, Busy, InDoubt
 from postdate.core.resources import Account
@@ -82,6 +82,10 @@ def a_node(folder: Path, clock: Clock | None = None, **given: object) -> Node:
 
 class NodeWith(Node):
     """A node whose connection `sandbox` is a carrier of the test."""
+
+    async def __aenter__(self) -> "NodeWith":
+        await super().__aenter__()
+        return self
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -252,7 +256,8 @@ async def test_it_listens_where_it_says_and_answers(tmp_path: Path) -> None:
         port = await node.listen()
         assert node.port == port != 0
         url = f"http://127.0.0.1:{port}/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
-        async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(ACCOUNT, TOKEN)) as session, session.get(url) as answer:
+        headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT, TOKEN)}
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
             assert (answer.status, (await answer.json())["messages"]) == (200, [])
 
 
@@ -266,7 +271,7 @@ async def test_a_message_goes_its_way_from_the_schedule_to_the_handset(tmp_path:
         canceled = await send(node, account, 3 * HOUR, callback_url=customer.url)
         await node.ingest.cancel(account, canceled.sid)
         await advance(node, 3 * HOUR - 1)
-        assert node.sandbox.inbox(recipient()) == []
+        assert list(node.sandbox.inbox(recipient())) == []
         await advance(node, MINUTE)
         (received,) = node.sandbox.inbox(recipient())
         assert (received.sid, received.body, received.at) == (message.sid, "Hello", message.due_at)

@@ -75,6 +75,8 @@ class Node:
 
     async def __aexit__(self, *error: object) -> None:
         """Stop accepting, let go what is claimed, record it, and close."""
+        if isinstance(self.clock, TestClock):
+            self.clock.resume()  # what still waits for its time would wait for ever on a clock that stands still
         await self._stack.aclose()
 
     async def _start(self) -> None:
@@ -100,7 +102,7 @@ class Node:
         await self._open_connections()
         await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
         self.directory.sender_changed = self.lanes.follow
-        self._stack.push_async_callback(self.lanes.stop)
+        self._stack.push_async_callback(self.lanes.stop, DRAIN_SECONDS)
         ways = Ways(
             to_lane=self.lanes.put,
             has_room=self.lanes.has_room,

@@ -840,7 +840,7 @@ class Customer:
     @property
     def told(self) -> list[tuple[str, str]]:
         """Return of which message which status was told, in order."""
-        return [call.told for call in self.calls]
+        return [call.told for call in self.calls if "MessageSid" in call.form]
 
     def statuses(self, message: Message) -> list[str]:
         """Return what was told of a message, in order."""

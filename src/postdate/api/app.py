@@ -6,6 +6,9 @@ Twilio's clients follow none.
 
 from collections.abc import Mapping
 
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +26,7 @@ from postdate.api import (
 )
 from postdate.api.endpoint import Answer, Endpoint, Handler, Request, rejected, send_answer
 from postdate.api.parts import Parts
-from postdate.api.twilio import API_VERSION
+from postdate.api.twilio import API_VERSION, error_json
 from postdate.core.errors import Rejected
 
 _ACCOUNT = f"/{API_VERSION}/Accounts/{{account_sid}}"
@@ -130,11 +133,17 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     await send_answer(send, rejected(Rejected(20404, f"There is nothing at {scope['path']}.")))
 
 
+async def _failed(request: HttpRequest, error: Exception) -> Response:
+    """Answer what no handler expected in Twilio's shape; the error itself goes to the log, never to the customer."""
+    return JSONResponse(error_json(Rejected(20500)), 500)
+
+
 class App:
     """The ASGI application of a node."""
 
     def __init__(self, parts: Parts) -> None:
-        self._router: ASGIApp = Router(routes(parts), redirect_slashes=False, default=_not_found)
+        router = Router(routes(parts), redirect_slashes=False, default=_not_found)
+        self._router: ASGIApp = ServerErrorMiddleware(router, handler=_failed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a path's `.json` is taken off, and remembered."""

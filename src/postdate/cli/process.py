@@ -23,6 +23,7 @@ from postdate.api.server import CannotListen
 from postdate.cli.command import Exit, Trouble
 from postdate.cli.credentials import Credentials, read_credentials, write_credentials
 from postdate.connectors.sandbox_fields import InvalidScript
+from postdate.connectors.sandbox_script import Script
 from postdate.core.resources import Account
 from postdate.node import Node
 from postdate.settings import InvalidSettings, Settings, load
@@ -44,8 +45,20 @@ def read_settings(config: Path | None, given: Mapping[str, object]) -> Settings:
 def run_process(settings: Settings) -> None:
     """Run a node until a signal comes; raise Trouble where it cannot start or cannot go on."""
     telemetry.configure(settings.log_level, sys.stderr, people=sys.stderr.isatty())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, _in_plain_words():
-        runner.run(_run(settings))
+    with _in_plain_words():
+        _check_script(settings)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings))
+
+
+def _check_script(settings: Settings) -> None:
+    """Raise Trouble where the sandbox has a script that cannot be followed."""
+    if settings.sandbox_script is None:
+        return
+    try:
+        Script.parse(msgspec.json.decode(settings.sandbox_script.read_bytes()))
+    except (InvalidScript, msgspec.DecodeError) as error:
+        raise Trouble(f"{settings.sandbox_script} cannot be followed: {error}") from None
 
 
 @contextlib.contextmanager
@@ -53,7 +66,7 @@ def _in_plain_words() -> Iterator[None]:
     """Turn what an operator can put right into a sentence."""
     try:
         yield
-    except (StoreError, CannotListen, InvalidScript, msgspec.DecodeError) as error:
+    except (StoreError, CannotListen) as error:
         raise Trouble(_sentence(str(error))) from None
     except OSError as error:
         if error.filename is None:
@@ -62,7 +75,9 @@ def _in_plain_words() -> Iterator[None]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    """Return a text that ends as a sentence does, and begins as one unless its first word is a name."""
+    begun = f"{text[:1].upper()}{text[1:]}" if text.partition(" ")[0].isalpha() else text
+    return begun if begun.endswith(".") else f"{begun}."
 
 
 async def _run(settings: Settings) -> None:

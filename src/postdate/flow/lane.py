@@ -121,6 +121,11 @@ class Lane:
         self._stopping = True
         self._alarm.wake()
 
+    def give_up(self) -> None:
+        """Wait for no more answers: what has none is in doubt."""
+        for task in self._collecting:
+            task.cancel()
+
     async def run(self) -> None:
         """Carry messages until stopped."""
         while not self._stopping:

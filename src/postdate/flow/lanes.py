@@ -93,12 +93,19 @@ class Lanes:
         """Refuse a queued message whose sender was removed meanwhile."""
         self._recorder.put(Failed(message.sid, 21606))
 
-    async def stop(self) -> None:
-        """Book nothing more and let what is claimed go; return when all outcomes are in."""
+    async def stop(self, seconds: float = 10.0) -> None:
+        """Book nothing more and let what is claimed go; return when all outcomes are in.
+
+        What has none after `seconds` is given up: it is in doubt, and recorded so.
+        """
         for lane in self._lanes.values():
             lane.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, unanswered = await asyncio.wait(self._tasks, timeout=seconds)
+            for lane in self._lanes.values():
+                lane.give_up()
+            if unanswered:
+                await asyncio.wait(unanswered)
 
     def _lane(self, sender: Sender) -> Lane:
         lane = self._lanes.get(sender.sid)
