@@ -41,7 +41,8 @@ from postdate.flow.outgoing import Outgoing
 from postdate.flow.receipts import Receipts
 from postdate.flow.recorder import Recorder
 from postdate.flow.scheduler import Scheduler
-from postdate.settings import Settings
+from postdate.settings import InvalidSettings, Settings
+from postdate.store.contract import StoreUnavailable
 from postdate.store.sqlite import SqliteStore
 
 # A thread that waits for the interpreter waits this long at most: the writer's statements are few and large, and each
@@ -102,6 +103,7 @@ class Node:
         await self._open_connections()
         await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
         self.directory.sender_changed = self.lanes.follow
+        self.lanes.broken = self._broke
         self._stack.push_async_callback(self.lanes.stop, DRAIN_SECONDS)
         ways = Ways(
             to_lane=self.lanes.put,
@@ -179,8 +181,8 @@ class Node:
 
         def ended(task: asyncio.Task[None]) -> None:
             error = None if task.cancelled() else task.exception()
-            if error is not None and self.failed is not None and not self.failed.done():
-                self.failed.set_exception(error)
+            if error is not None:
+                self._broke(error)
 
         task = asyncio.get_running_loop().create_task(run())
         task.add_done_callback(ended)
@@ -191,6 +193,10 @@ class Node:
 
         self._tasks.append(task)
         self._stack.push_async_callback(end)
+
+    def _broke(self, error: BaseException) -> None:
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_exception(error)
 
     # -- what steps ask of one another -----------------------------------------------------------------------------
 
@@ -205,7 +211,8 @@ class Node:
 
     def _base_url(self) -> str:
         settings = self.settings
-        return settings.public_url.rstrip("/") if settings.public_url else f"http://{settings.host}:{self.port}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return settings.public_url.rstrip("/") if settings.public_url else f"http://{host}:{self.port}"
 
     # -- the test clock ----------------------------------------------------------------------------------------------
 
@@ -273,7 +280,10 @@ def _nobody() -> Account:
 def _script(settings: Settings) -> Script:
     if settings.sandbox_script is None:
         return Script()
-    return Script.parse(msgspec.json.decode(settings.sandbox_script.read_bytes()))
+    try:
+        return Script.parse(msgspec.json.decode(settings.sandbox_script.read_bytes()))
+    except (OSError, TypeError, ValueError) as error:
+        raise InvalidSettings(f"sandbox_script (POSTDATE_SANDBOX_SCRIPT) {settings.sandbox_script}: {error}") from None
 
 
 async def _close(connector: Connector) -> None:
@@ -295,7 +305,13 @@ def _sealer(settings: Settings) -> Fernet:
     if settings.secret_key is not None:
         digest = hashlib.sha256(settings.secret_key.get_secret_value().encode()).digest()
         return Fernet(base64.urlsafe_b64encode(digest))
-    return Fernet(_key_file(settings.data / "secret.key"))
+    path = settings.data / "secret.key"
+    try:
+        return Fernet(_key_file(path))
+    except ValueError:
+        raise StoreUnavailable(
+            f"{path} is not a key: put back the one that was made with this store, or set POSTDATE_SECRET_KEY"
+        ) from None
 
 
 def _key_file(path: Path) -> bytes:

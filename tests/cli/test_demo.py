@@ -103,3 +103,28 @@ def test_a_curl_that_does_not_work_is_a_reason(tmp_path: Path) -> None:
     assert "curl brought no answer" in ran.stderr
     assert "curl: (7) Failed to connect" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_it_notices_what_is_not_as_it_should_be(tmp_path: Path) -> None:
+    """A cancel that says yes and does nothing: the MMS arrives, and the demo must not call that a success."""
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("there is no curl here")
+    path = without_curl(tmp_path / "bin")
+    false_friend = tmp_path / "bin" / "curl"
+    answer = '{"sid": "MM", "status": "canceled"}'
+    false_friend.write_text(
+        f'#!/bin/sh\ncase "$*" in *Status=canceled*) echo \'{answer}\' ;; *) exec {curl} "$@" ;; esac\n'
+    )
+    false_friend.chmod(0o755)
+    ran = run("demo", cwd=tmp_path, PATH=path)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("The demo is not as it should be: ")
+    for wrong in (
+        "The canceled MMS never arrived",
+        "Its picture was never fetched",
+        "The MMS was canceled, and nothing",
+    ):
+        assert wrong in ran.stderr
+        assert f"✗ {wrong}" in ran.stdout
+    assert json.loads(run("demo", "--json", cwd=tmp_path, PATH=path).stdout)["ok"] is False

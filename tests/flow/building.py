@@ -852,12 +852,12 @@ class Customer:
         return await self.serve(request)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator["Customer"]:
-        """Serve on a free port of 127.0.0.1."""
+    async def serving(self, port: int = 0) -> AsyncIterator["Customer"]:
+        """Serve on 127.0.0.1, on a free port where none is given."""
         runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", port)
             await site.start()
             self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             yield self

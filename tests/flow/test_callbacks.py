@@ -1,7 +1,9 @@
 """Customers are told: signed, in the order of a message's life, at least once, and nobody waits for a slow one."""
 
 import asyncio
+import contextlib
 import itertools
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -337,6 +339,31 @@ async def test_a_slow_server_with_a_url_for_each_message_holds_up_nobody_else(fl
         await until(lambda: len(one.calls) >= MOST_TO_ONE_SERVER)
         message = await flow.send(recipient=recipient(9_000), callback_url=other.url)
         await until(lambda: other.statuses(message) == ["queued", "sent"], SHORTLY)
+
+
+def two_ports() -> tuple[int, int]:
+    """Return two free ports, of which one is written as the beginning of the other."""
+    for short in range(2_100, 6_500):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("127.0.0.1", short)),
+            socket.create_server(("127.0.0.1", short * 10 + 1)),
+        ):
+            return short, short * 10 + 1
+    raise AssertionError("no such ports are free")
+
+
+async def test_a_slow_server_holds_up_no_server_whose_url_begins_as_its_own_does(flow: Flow) -> None:
+    slow, ports = Slow(), two_ports()
+    async with Customer(slow).serving(ports[0]) as one, Customer().serving(ports[1]) as other:
+        for number in range(MOST_TO_ONE_SERVER + 5):
+            await flow.send(recipient=recipient(number), callback_url=one.url)
+        await until(lambda: len(one.calls) == MOST_TO_ONE_SERVER)
+        message = await flow.send(recipient=recipient(9_000), callback_url=other.url)
+        try:
+            await until(lambda: other.statuses(message) == ["queued", "sent"], SHORTLY)
+        finally:
+            slow.let.set()
 
 
 async def test_a_slow_server_holds_up_no_ones_second_attempt(flow: Flow) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from postdate.core.address import SenderKind, bucket_of
 from postdate.core.errors import Rejected
@@ -19,6 +20,7 @@ from tests.flow.building import (
     ACCOUNT,
     SERVICE,
     Answer,
+    Customer,
     Flow,
     Setup,
     a_sender,
@@ -231,6 +233,39 @@ async def test_many_recipients_are_spread_evenly(tmp_path: Path) -> None:
         counts = Counter(one.submission.sender for one in flow.carrier.submitted)
         assert len(counts) == 7
         assert max(counts.values()) - min(counts.values()) <= 1
+
+
+async def test_each_service_spreads_its_own_recipients_evenly(tmp_path: Path) -> None:
+    other = "MG" + "d" * 32
+    pools = [a_sender(n, service_sid=SERVICE if n <= 2 else other) for n in range(1, 5)]
+    async with flowing(tmp_path, a_service(), a_service(sid=other), *pools) as flow:
+        for number in range(40):
+            service = (SERVICE, other)[number % 2]
+            await flow.send(after(SOON + number), recipient=recipient(number), service_sid=service)
+        await due(flow, SOON + 60)
+        counts = Counter(one.submission.sender for one in flow.carrier.submitted)
+        assert counts == {sender.address: 10 for sender in pools}
+
+
+async def test_messages_with_media_are_spread_evenly_too(tmp_path: Path, customer: Customer) -> None:
+    async def picture(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"\x89PNG\r\n\x1a\n", content_type="image/png")
+
+    customer.serve = picture
+    async with flowing(tmp_path, a_sender(1), a_sender(2)) as flow:
+        for number in range(20):
+            await flow.send(after(SOON + number), recipient=recipient(number), media_urls=(f"{customer.url}/1",))
+        await due(flow, SOON + 60)
+        counts = Counter(one.submission.sender for one in flow.carrier.submitted)
+        assert counts == {a_sender(n).address: 10 for n in (1, 2)}
+
+
+async def test_two_messages_to_one_recipient_at_one_time_have_one_sender(tmp_path: Path) -> None:
+    async with flowing(tmp_path, *(a_sender(n) for n in range(1, 6))) as flow:
+        for _ in range(5):
+            await flow.send(after(SOON))
+        await due(flow)
+        assert len({one.submission.sender for one in flow.carrier.submitted}) == 1
 
 
 async def test_a_recipient_keeps_its_sender(tmp_path: Path) -> None:

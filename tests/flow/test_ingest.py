@@ -362,6 +362,16 @@ async def test_a_repeat_that_comes_a_moment_later_is_not_too_late_for_the_window
         assert (await flow.send(send_at, idempotency_key="key")).sid == first.sid
 
 
+async def test_a_repeat_is_not_refused_for_a_queue_that_is_full_by_now(tmp_path: Path) -> None:
+    async with flowing(tmp_path, a_sender(1, mps=1 / QUEUE_SECONDS)) as flow:
+        sending: dict[str, object] = {"service_sid": None, "sender": a_sender(1).address}
+        await flow.send(None, **sending)
+        await flow.advance(1)
+        first = await flow.send(None, idempotency_key="key", **sending)
+        await flow.advance(1)
+        assert (await flow.send(None, idempotency_key="key", **sending)).sid == first.sid
+
+
 async def test_a_repeat_outlives_a_crash(flow: Flow) -> None:
     first = await flow.send(after(3600), idempotency_key="key")
     await flow.restart()

@@ -167,6 +167,12 @@ async def test_whose_url_is_called(
     assert [row.url for row in await callbacks(store)] == ([URL + told] if told else [])
 
 
+async def test_an_empty_url_is_nobodys(store: Store) -> None:
+    await add(store, a_message(callback_url=""))
+    await store.cancel(ACCOUNT, [sid_of(1)], AT)
+    assert await callbacks(store) == []
+
+
 UNCONFIGURED = a_message(callback_url=None, options=Options(application_sid=APPLICATION))
 
 
@@ -293,6 +299,14 @@ async def test_a_call_that_is_tried_again_keeps_its_identity(store: Store) -> No
     assert await callbacks(store) == [second, msgspec.structs.replace(first, due_at=later(200), attempts=2)]
     await store.settle_callbacks([Settled(later(200), first.id, None), Settled(second.due_at, second.id, None)])
     assert await callbacks(store) == []
+
+
+async def test_calls_of_one_instant_are_settled_each_for_itself(store: Store) -> None:
+    await add(store, *(a_message(n) for n in range(4)))
+    await store.cancel(ACCOUNT, [sid_of(n) for n in range(4)], AT)
+    a, b, c, d = await callbacks(store)
+    await store.settle_callbacks([Settled(AT, a.id, None), Settled(AT, b.id, later(100))])
+    assert await callbacks(store) == [c, d, msgspec.structs.replace(b, due_at=later(100), attempts=1)]
 
 
 async def test_calls_done_and_tried_again_are_settled_together(store: Store) -> None:

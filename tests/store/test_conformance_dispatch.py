@@ -28,6 +28,7 @@ from tests.store.building import (
     ACCOUNT,
     CONNECTION,
     FAR,
+    OTHER_ACCOUNT,
     OTHER_RUN,
     RECIPIENT,
     RUN,
@@ -293,9 +294,18 @@ async def test_a_message_without_history(store: Store) -> None:
 async def test_whom_opted_out_since_is_known(store: Store, message: Message, scope: str) -> None:
     await add(store, message)
     await store.add_inbound([], [OptOutChange(ACCOUNT, scope, RECIPIENT, message.bucket, True)], START)
-    assert bool((await facts(store, message)).opted_out)
+    assert list((await facts(store, message)).opted_out) == [scope]
     await store.add_inbound([], [OptOutChange(ACCOUNT, scope, RECIPIENT, message.bucket, False)], START)
-    assert not (await facts(store, message)).opted_out
+    assert list((await facts(store, message)).opted_out) == []
+
+
+async def test_every_stop_of_the_recipient_to_the_account_is_known_and_no_other(store: Store) -> None:
+    message = a_message()
+    await add(store, message)
+    said = [(ACCOUNT, SERVICE, RECIPIENT), (ACCOUNT, "+14155550001", RECIPIENT)]
+    elsewhere = [(OTHER_ACCOUNT, "theirs", RECIPIENT), (ACCOUNT, "another's", "+14155550101")]
+    await store.add_inbound([], [OptOutChange(*stop, message.bucket, True) for stop in said + elsewhere], START)
+    assert sorted((await facts(store, message)).opted_out) == sorted(scope for _, scope, _ in said)
 
 
 async def test_the_sender_a_recipient_had_last_is_kept_and_changed(store: Store) -> None:

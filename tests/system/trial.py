@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from postdate.clock import SystemClock, breathe
 from postdate.core.instant import Instant
 from postdate.core.message import Status
 from tests.system.checker import CALLED_BACK, report, violations
-from tests.system.customer import Customer, calling, listening
+from tests.system.customer import Customer, Wish, calling, listening
 from tests.system.history import (
     Books,
     Claim,
@@ -34,6 +34,7 @@ from tests.system.history import (
     History,
     Kept,
     Life,
+    Reply,
     Submission,
     digest,
     write,
@@ -45,6 +46,7 @@ TOKEN = "the-token-of-the-carrier"
 SETTLED_WITHIN = 45.0
 STARTED_WITHIN = 30.0
 SLOW_MS = 25
+MOST_TRIES = 5
 # Below the range that the system takes for outgoing connections: nobody gets the port while the node is dead.
 PORTS = range(20_000, 30_000)
 
@@ -149,7 +151,7 @@ class Nursery:
         end = End.KILLED if life.status else End.STOPPED
         self._diary.lives.append(Life(life.number, life.began_at, life.ready_at, life.ended_at, end, life.failpoint))
 
-    async def _until(self, reached: "Any") -> None:
+    async def _until(self, reached: Callable[[], bool]) -> None:
         async with asyncio.timeout(STARTED_WITHIN), self._changed:
             await self._changed.wait_for(reached)
 
@@ -191,6 +193,28 @@ class Trial:
         await make("/IncomingPhoneNumbers.json", PhoneNumber=SLOW, Mps=f"{RATES[SLOW]:g}")
         self.nursery.end(life, signal.SIGTERM)
         await self.nursery.note(life)
+
+    # -- what a customer does who does not give up ---------------------------------------------------------------------
+
+    async def have(self, made: Wish) -> str | None:
+        """Ask a node that is up for a message, again where the answer was lost and it has a key; return its SID."""
+        if not self.nursery.up.is_set():
+            return None
+        for _ in range(MOST_TRIES):
+            answer = await self.customer.create(made)
+            if answer.body is not None:
+                return str(answer.body["sid"]) if answer.reply is Reply.OK else None
+            if made.key is None:
+                return None
+            await self.nursery.up.wait()
+        return None
+
+    async def cancel(self, sid: str, tries: int) -> None:
+        """Cancel once the node is there to hear it; try again where no answer came."""
+        for _ in range(tries):
+            await self.nursery.up.wait()
+            if (await self.customer.cancel(sid)).body is not None:
+                return
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

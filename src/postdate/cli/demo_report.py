@@ -11,7 +11,8 @@ from typing import Final
 
 import segno
 from rich import box
-from rich.console import Console, Group
+from rich.align import Align
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
@@ -95,7 +96,7 @@ class Report:
             lines.append(f"{line}\n")
         lines.rstrip()
         self.console.print(lines, soft_wrap=True)
-        told = Text("→ ", style="bold green")
+        told = Text().append("→ ", style="bold green")
         told.append(answer.text("sid") or answer.text("now"))
         if status in STATUS_STYLES:
             told.append("  ").append(status, style=STATUS_STYLES[status])
@@ -106,7 +107,7 @@ class Report:
 
     def moved(self, before: Instant, after: Instant, why: str) -> None:
         """Tell that time passed."""
-        line = Text("clock  ", style="bold yellow")
+        line = Text().append("clock  ", style="bold yellow")
         line.append(f"{day_and_time(before)} → ").append(day_and_time(after), style="bold yellow")
         self.console.print(line.append(f"  {why}", style="dim"), soft_wrap=True)
         self.console.print()
@@ -144,8 +145,8 @@ class Report:
     def verdict(self, seconds: float) -> None:
         """Tell what was checked, and what to try next."""
         for check in self.checks:
-            mark = Text("✓ ", style="bold green") if check.holds else Text("✗ ", style="bold red")
-            self.console.print(mark.append(check.sentence, style="" if check.holds else "bold red"), soft_wrap=True)
+            line = Text().append("✓ ", style="bold green") if check.holds else Text("✗ ", style="bold red")
+            self.console.print(line.append(check.sentence), soft_wrap=True)
         self.console.print()
         self.console.print(Text(f"Four days passed in {seconds:.1f} seconds.", style="bold"))
         self.console.print()
@@ -197,11 +198,14 @@ def _as_json(received: Received) -> dict[str, object]:
     }
 
 
-def _bubbles(received: Received, qr: segno.QRCode) -> list[Text]:
-    parts = [Text(f"{day_and_time(received.at)[:-3]}  from {received.sender}", style="dim"), Text(received.body)]
+def _bubbles(received: Received, qr: segno.QRCode) -> list[RenderableType]:
+    parts: list[RenderableType] = [
+        Text(f"{day_and_time(received.at)[:-3]}  from {received.sender}", style="dim"),
+        Text(received.body),
+    ]
     for attachment in received.attachments:
         parts.append(Text(f"{attachment.content_type}, {len(attachment.body)} bytes", style="dim"))
-        parts.append(_drawn(qr))
+        parts.append(Align.center(_drawn(qr)))
     return parts
 
 
@@ -209,4 +213,4 @@ def _drawn(qr: segno.QRCode) -> Text:
     """Return the QR code in half blocks: in its own colours, so that a phone reads it from any terminal."""
     file = io.StringIO()
     qr.terminal(out=file, compact=True, border=2)
-    return Text(file.getvalue().rstrip("\n"), style="bright_white on black", justify="center")
+    return Text(file.getvalue().rstrip("\n"), style="bright_white on black")

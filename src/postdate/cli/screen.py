@@ -19,8 +19,8 @@ ROOMY: Final = 110  # columns from which on a list shows what a message says
 STATUS_STYLES: Final = MappingProxyType(
     {
         "scheduled": "cyan",
-        "accepted": "blue",
-        "queued": "blue",
+        "accepted": "bright_blue",
+        "queued": "bright_blue",
         "sending": "yellow",
         "sent": "green",
         "delivered": "bold green",

@@ -5,6 +5,7 @@ becomes of it, the store writes that. What was decided before a restart comes ba
 their lanes again, and a hand-off that nobody finished is in doubt.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Dispatcher:
         self._clock = clock
         self._ways = ways
         self._run = run
-        self._turn = 0
+        self._turns: Counter[str] = Counter()  # by messaging service
 
     async def take(self, sids: Sequence[str]) -> None:
         """Decide about due messages and hand them on."""
@@ -54,20 +55,20 @@ class Dispatcher:
                 await self._hand_on(answer)
 
     def _decide(self, due: Due, room: "_Room") -> Decision:
-        """Runs on the store's thread, inside its transaction: reads the directory, changes only the turn."""
+        """Runs on the store's thread, inside its transaction: reads the directory, changes only the turns."""
         at = self._clock.now()
         message = due.message
         service = self._directory.find(Service, message.service_sid)
         account = self._directory.find(Account, message.account_sid)
-        self._turn += 1
+        place = (message.service_sid or "", message.recipient)
         facts = Facts(
             account_status=self._status(account),
             service=service,
             pool=self._pool(message),
             opted_out=bool(due.opted_out) and self._is_opted_out(message, due.opted_out),
-            sticky=due.sticky,
+            sticky=due.sticky or room.sticky.get(place),
             media_fetched=due.media >= len(message.media_urls),
-            turn=self._turn,
+            turn=self._turns[place[0]],
             segments=segments_of(message.body, has_media(message), is_smart(message, service)),
             has_room=room.has_room,
         )
@@ -75,6 +76,8 @@ class Dispatcher:
         decision = decide(message, facts, max(at, message.due_at))
         if isinstance(decision, Assign):
             room.take(decision.sender, decision.segments)
+            room.sticky[place] = decision.sender.sid
+            self._turns[place[0]] += 1
         return decision
 
     def _is_opted_out(self, message: Message, scopes: Sequence[str]) -> bool:
@@ -124,11 +127,12 @@ class Dispatcher:
 
 
 class _Room:
-    """Room in the lanes, less what this batch has taken already."""
+    """Room in the lanes, less what this batch has taken already; and the senders it has chosen."""
 
     def __init__(self, has_room: Callable[[Sender, int], bool]) -> None:
         self._has_room = has_room
         self._taken: dict[str, int] = {}
+        self.sticky: dict[tuple[str, str], str] = {}  # what this batch chose, by service and recipient
 
     def has_room(self, sender: Sender, segments: int) -> bool:
         return self._has_room(sender, self._taken.get(sender.sid, 0) + segments)

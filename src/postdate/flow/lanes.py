@@ -33,6 +33,7 @@ class Lanes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tools: LaneTools
         self.connections: dict[str, Connection] = {}
+        self.broken: Callable[[BaseException], None] = lambda error: None  # told when a lane cannot go on
 
     @property
     def idle(self) -> bool:
@@ -104,6 +105,8 @@ class Lanes:
             _, unanswered = await asyncio.wait(self._tasks, timeout=seconds)
             for lane in self._lanes.values():
                 lane.give_up()
+            for task in unanswered:
+                task.cancel()  # what it holds claimed, and never began, is in doubt at the next start
             if unanswered:
                 await asyncio.wait(unanswered)
 
@@ -113,8 +116,13 @@ class Lanes:
             lane = self._lanes[sender.sid] = Lane(sender, self._tools, self._free_at.pop(sender.sid, None))
             task = asyncio.get_running_loop().create_task(lane.run())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
         return lane
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.broken(error)
 
     async def _claim(self, bookings: Sequence[Booking]) -> Sequence[Sequence[Message]]:
         sids = [sid for booking in bookings for sid in booking.sids]

@@ -531,6 +531,7 @@ def _locked(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite alone would let others read it
         return handle
     except BlockingIOError:
         if handle is not None:
