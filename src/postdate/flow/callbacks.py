@@ -87,7 +87,8 @@ class Callbacks:
         self._next = None
         while len(self._calling) < MOST_AT_ONCE and not self._stopping:
             now = self._clock.now()
-            busy = [server for server, count in self._to_server.items() if count >= MOST_TO_ONE_SERVER]
+            full = [server for server, count in self._to_server.items() if count >= MOST_TO_ONE_SERVER]
+            busy = [server + end for server in full for end in "/?#"]  # not the server whose port begins alike
             # What is under way, and what waits behind it, is still in the outbox: read past it.
             limit = MOST_AT_ONCE + 8 * (len(self._calling) + len(self._later))
             self._settled_of_late.clear()

@@ -111,7 +111,8 @@ class Ingest:
         except Rejected as error:
             if command.idempotency_key is None or error.code != 35114:
                 raise
-            return to_message(command, replace(context, window=_ANY_TIME), at, chance), error
+            # It is never added with this time: only its key is looked for.
+            return to_message(replace(command, send_at=at), replace(context, window=_ANY_TIME), at, chance), error
 
     def _context(self, account: Account, command: SendMessage) -> Context:
         service = self._directory.find(Service, command.service_sid)

@@ -184,8 +184,7 @@ DELETE FROM opt_outs WHERE (account_sid, scope, recipient) IN (
 SELECT json_group_array(json_array(due_at, id, account_sid, message_sid, status, url, attempts, first_at, sender,
   recipient, service_sid, error_code))
 FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND due_at >= ?4
-        AND NOT EXISTS (SELECT 1 FROM json_each(?2) b WHERE substr(url, 1, length(b.value)) = b.value
-                        AND substr(url, length(b.value) + 1, 1) IN ('', '/', '?', '#'))
+        AND NOT EXISTS (SELECT 1 FROM json_each(?2) b WHERE substr(url, 1, length(b.value)) = b.value)
       ORDER BY due_at, id LIMIT ?3);
 
 -- name: drop_callbacks
