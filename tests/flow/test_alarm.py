@@ -47,7 +47,7 @@ async def test_without_a_time_it_waits_to_be_woken_and_sets_no_timer() -> None:
     await move(clock, 1_000 * HOUR)
     assert not waiting.done()
     alarm.wake()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_waking_ends_the_wait_and_takes_back_the_timer() -> None:
@@ -56,7 +56,7 @@ async def test_waking_ends_the_wait_and_takes_back_the_timer() -> None:
     waiting = await begun(asyncio.create_task(alarm.wait(later(clock, HOUR))))
     assert clock.timers == 1
     alarm.wake()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 5)
     assert clock.timers == 0
 
 

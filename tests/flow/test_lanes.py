@@ -603,7 +603,7 @@ async def test_stopping_lets_go_what_is_claimed_and_leaves_the_rest(tmp_path: Pa
         await flow.advance(1.5)
         stopping = stop_lanes(flow)
         await flow.advance(10)
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 5)
         assert flow.carrier.sids == sids(messages[:2])
         assert await flow.statuses() == {Status.SENT: 2, Status.QUEUED: 2}
 
@@ -615,7 +615,7 @@ async def test_stopping_waits_for_the_answers(flow: Flow) -> None:
     await flow.advance(5)
     assert not stopping.done()
     flow.carrier.tell(message.sid, Accepted("late"))
-    await asyncio.wait_for(stopping, 2)
+    await asyncio.wait_for(stopping, 5)
     await flow.advance(1)
     assert (await flow.read(message)).status is Status.SENT
 
@@ -624,8 +624,8 @@ async def test_a_carrier_that_does_not_answer_keeps_nobody_from_stopping_and_lea
     flow.carrier.script = script(Keeps(), Accepted("taken"))
     kept, taken = await begin(flow, 2)
     flow.stopping = True
-    await asyncio.wait_for(flow.lanes.stop(0.02), 2)
-    await asyncio.wait_for(flow.recorder.settled(), 2)
+    await asyncio.wait_for(flow.lanes.stop(0.02), 5)
+    await asyncio.wait_for(flow.recorder.settled(), 5)
     assert (await flow.read(kept)).doubt_at is not None
     assert (await flow.read(taken)).status is Status.SENT
 
@@ -654,7 +654,7 @@ async def test_a_carrier_that_is_closed_answers_and_so_ends_the_stop(flow: Flow)
     stopping = stop_lanes(flow)
     await flow.settle()
     await flow.carrier.close()
-    await asyncio.wait_for(stopping, 2)
+    await asyncio.wait_for(stopping, 5)
     await flow.advance(1)
     assert (await flow.read(message)).doubt_at is not None
 

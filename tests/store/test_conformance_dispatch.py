@@ -64,6 +64,7 @@ async def pages(store: Store, after: Cursor, before: Instant, limit: int) -> lis
     while page := await store.due(after, before, limit):
         assert len(page) <= limit
         found += page
+        assert len(found) < 10_000, "the pages do not end"
         after = page[-1]
     return found
 

@@ -298,5 +298,5 @@ class Lives(RuleBasedStateMachine):
 def test_the_store_lives_as_the_model_does(kind: str) -> None:
     machine = type("Lives", (Lives,), {"kind": kind})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=60, stateful_step_count=50, report_multiple_bugs=False)
+        machine, settings=settings(max_examples=40, stateful_step_count=50, report_multiple_bugs=False)
     )
