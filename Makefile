@@ -6,9 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Written when everything is installed; older than what it depends on, it is installed again.
 STAMP  := $(VENV)/.installed
+# The same for the implementations that are not ours, which only the tests need.
+PEERS  := $(VENV)/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test serve check bench clean
+.PHONY: help setup peers demo test serve check bench clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"
@@ -18,16 +20,18 @@ help: ## this list
 setup: $(STAMP) ## install Postdate and its packages into .venv (quick when nothing changed)
 	@echo "Ready. Next: make demo"
 
+peers: $(PEERS) ## install also what only the tests need
+
 demo: $(STAMP) ## see Postdate at work: a message scheduled, moved, sent and delivered
 	@$(BIN)/postdate demo $(ARGS)
 
-test: $(STAMP) ## run the tests
+test: $(PEERS) ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 serve: $(STAMP) ## run Postdate
 	@$(BIN)/postdate serve $(ARGS)
 
-check: $(STAMP) ## format, lint, import rules, types, tests: all that must pass before a commit
+check: $(PEERS) ## format, lint, import rules, types, tests: all that must pass before a commit
 	@scripts/check
 
 bench: $(STAMP) ## measure it on this machine
@@ -54,5 +58,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing Postdate and $$(grep -c == constraints.txt) packages into $(VENV); the first time takes a minute ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
 	  echo "Not everything could be installed: the lines above say what. Network needed; then again: make setup"; \
+	  exit 1; }
+	@touch $@
+
+$(PEERS): $(STAMP)
+	@echo "Installing what the tests hold Postdate against ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,peers]' || { \
+	  echo "Not everything could be installed: the lines above say what. Network needed; then again: make test"; \
 	  exit 1; }
 	@touch $@

@@ -66,6 +66,7 @@ class Watched:
     def __init__(self, inner: Connector, watch: Watch) -> None:
         self._inner = inner
         self._watch = watch
+        self.condition = inner.condition
 
     async def open(self, on_event: OnEvent) -> None:
         """Open the inner one; an event counts when the node has it on disk."""

@@ -25,7 +25,7 @@ from aiohttp import web
 from cryptography.fernet import Fernet
 
 from postdate.clock import Clock, TestClock, Timer, breathe
-from postdate.connectors.contract import CarrierEvent, OnEvent, Submission
+from postdate.connectors.contract import CarrierEvent, Condition, OnEvent, Submission
 from postdate.core.address import SenderKind, country_code
 from postdate.core.callback import CallbackPolicy
 from postdate.core.commands import SendMessage
@@ -457,6 +457,7 @@ class RecordingCarrier:
     """A connector that writes down what it is given, and answers by its script."""
 
     def __init__(self, clock: Clock, power: Power, script: Script = accept) -> None:
+        self.condition = Condition()
         self._clock = clock
         self.power = power
         self.script = script

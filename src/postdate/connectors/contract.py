@@ -4,16 +4,20 @@ A connector turns submissions into outcomes and reports receipts and inbound mes
 reads the store, and says `InDoubt` whenever bytes may have left without an answer. `submit` yields each outcome as soon
 as it is known, in any order, exactly one for each submission. An event is acknowledged to the carrier only after
 `on_event` has returned: by then it is on disk.
+
+Beside the four methods a connector shows its `condition`, which it alone writes. One that can ask its carrier about a
+message in doubt is an `Asks` too.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from postdate.core.address import Channel
 from postdate.core.instant import Instant
 from postdate.core.message import Event
-from postdate.core.outcome import Outcome
+from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +56,70 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """An answer that came after its submission had ended in doubt: the carrier has the message, or refused it."""
+
+    sid: str
+    outcome: Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a long message this is: `index` counts from 1; `ref` joins the parts of one sender."""
+
+    ref: int
+    total: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message from a handset to one of our senders."""
+    """A message from a handset to one of our senders, or a part of one.
+
+    `carrier_ref` is the carrier's own id for it, where it has one: the same told twice is kept once. Media come as
+    bytes or as links.
+    """
 
     sender: str
     recipient: str
     body: str
     attachments: tuple[Attachment, ...] = ()
+    media_urls: tuple[str, ...] = ()
+    carrier_ref: str | None = None
+    part: Part | None = None
 
 
-CarrierEvent = Receipt | Inbound
+CarrierEvent = Receipt | LateAnswer | Inbound
 OnEvent = Callable[[CarrierEvent], Awaitable[None]]
+
+
+class State(StrEnum):
+    """Whether a way to a carrier can be used."""
+
+    READY = "ready"  # bound, or as far as can be known without a link
+    CONNECTING = "connecting"
+    DOWN = "down"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class Condition:
+    """How a connector is doing, for people to look at; texts hold no secret and no word of the carrier's."""
+
+    state: State = State.CLOSED
+    links: int = 0  # TCP links that are bound; 0 where there is no such thing
+    last_error: str = ""
+    last_error_at: Instant | None = None
+    details: dict[str, str] = field(default_factory=dict)
 
 
 class Connector(Protocol):
     """One configured way to a carrier."""
 
+    condition: Condition
+
     async def open(self, on_event: OnEvent) -> None:
-        """Start; carrier events go to `on_event`."""
+        """Start; carrier events go to `on_event`. Does not wait for a link: `condition` says when there is one."""
 
     def submit(self, batch: Sequence[Submission]) -> AsyncIterator[tuple[Submission, Outcome]]:
         """Hand over a batch; yield an outcome for each submission as it is known."""
@@ -79,3 +129,11 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """Stop; what is still open ends as InDoubt or Unreachable, whichever is true."""
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A connector that can find out what became of a submission in doubt."""
+
+    async def ask(self, submission: Submission) -> Accepted | Unreachable | InDoubt:
+        """Return Accepted: the carrier has it. Unreachable: it has not, for certain. InDoubt: nobody knows yet."""

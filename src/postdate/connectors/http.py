@@ -23,7 +23,7 @@ from yarl import URL
 
 from postdate import __version__
 from postdate.clock import Clock, Timer
-from postdate.connectors.contract import Inbound, OnEvent, Receipt, Submission
+from postdate.connectors.contract import Condition, Inbound, OnEvent, Receipt, State, Submission
 from postdate.connectors.providers.plain_http import (
     UNKNOWN_FAILURE,
     BadEvent,
@@ -112,6 +112,7 @@ class HttpConnector:
     """Hands messages over to one gateway, at most `in_flight` at once; see the module for what is believed when."""
 
     def __init__(self, settings: HttpConnection, clock: Clock) -> None:
+        self.condition = Condition()
         self._settings = settings
         self._clock = clock
         self._url = URL(settings.url)
@@ -147,6 +148,7 @@ class HttpConnector:
         if self._authorization is not None:
             headers["Authorization"] = self._authorization
         self._on_event = on_event
+        self.condition.state = State.READY
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_ALIVE),
             headers=headers,
@@ -178,6 +180,7 @@ class HttpConnector:
     async def close(self) -> None:
         """Stop; what is written ends as InDoubt, all else as Unreachable. Submissions after it are Unreachable."""
         session, self._session, self._on_event = self._session, None, None
+        self.condition.state = State.CLOSED
         if self._timer is not None:
             self._timer.cancel()
         waiting = [*self._ready, *(errand for _, _, errand in self._early)]

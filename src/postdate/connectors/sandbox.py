@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, assert_never
 
 from postdate.clock import Clock
-from postdate.connectors.contract import Attachment, Inbound, OnEvent, Receipt, Submission
+from postdate.connectors.contract import Attachment, Condition, Inbound, OnEvent, Receipt, State, Submission
 from postdate.connectors.sandbox_agenda import Agenda
 from postdate.connectors.sandbox_handsets import Handsets, Received
 from postdate.connectors.sandbox_script import Answer, Chance, Report, Rule, Script, usual_rule
@@ -82,6 +82,7 @@ class Sandbox:
     """The simulated carrier: one heap of times and one timer for all that waits. Owned by one event loop."""
 
     def __init__(self, clock: Clock, seed: int = 1, script: Script = _NO_RULES, keep: int = 10_000) -> None:
+        self.condition = Condition()
         self._clock = clock
         self._seed = seed
         self._script = script
@@ -137,6 +138,7 @@ class Sandbox:
     async def open(self, on_event: OnEvent) -> None:
         """Start, or go on with another receiver; carrier events go to `on_event`, up to 256 at once."""
         self._on_event = on_event
+        self.condition.state = State.READY
         self._agenda.start()
         self._feed_news()
 
@@ -170,6 +172,7 @@ class Sandbox:
         Calls of on_event that run are waited for; receipts not told yet wait for the next `open`.
         """
         self._on_event = None
+        self.condition.state = State.CLOSED
         for when, entry in self._agenda.stop():
             self._break_off(when, entry)
         for telling in self._news:

@@ -27,10 +27,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """The carrier asked us to come back: nothing was taken. `retry_after` in microseconds, if it said."""
+    """The carrier asked us to come back: nothing was taken. `retry_after` in microseconds, if it said.
+
+    `this_only`: it is about this message alone (its recipient, say), and its sender's others may go on.
+    """
 
     retry_after: int | None = None
     detail: str = ""
+    this_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ Values are frozen; a change is `msgspec.structs.replace` and a put. Secrets are 
 """
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from postdate.core.address import SenderKind
 from postdate.core.instant import Instant
+from postdate.core.outcome import DoubtPolicy
 
 
 class AccountStatus(StrEnum):
@@ -131,7 +133,30 @@ class Application(msgspec.Struct, frozen=True, kw_only=True, tag="application"):
     updated_at: Instant
 
 
-Resource = Account | ApiKey | Sender | Service | Application
+class Connection(msgspec.Struct, frozen=True, kw_only=True, tag="connection"):
+    """A configured way to a carrier; senders name it by `name`, which never changes.
+
+    `kind` is one of `connectors.kinds`; `settings` are its settings without the secrets, which are in `sealed`: a JSON
+    object, encrypted at rest. `mps` is segments per second of all its senders together (0: as the carrier takes them).
+    """
+
+    sid: str
+    account_sid: str
+    name: str
+    kind: str
+    doubt: DoubtPolicy = DoubtPolicy.HOLD
+    mps: float = 0.0
+    paused: bool = False
+    settings: dict[str, Any] = {}
+    sealed: str
+    created_at: Instant
+    updated_at: Instant
+
+    def __repr__(self) -> str:
+        return f"Connection({self.sid}, {self.name}, {self.kind})"
+
+
+Resource = Account | ApiKey | Sender | Service | Application | Connection
 
 
 def unique_key(resource: Resource) -> str | None:
@@ -141,4 +166,6 @@ def unique_key(resource: Resource) -> str | None:
     """
     if isinstance(resource, Sender) and resource.kind is not SenderKind.ALPHA:
         return f"{resource.kind}:{resource.address}"
+    if isinstance(resource, Connection):
+        return f"connection:{resource.name}"
     return None

@@ -1,0 +1,84 @@
+"""What all providers read alike: bounded JSON and forms, ids and texts without control characters, Retry-After."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from postdate.connectors.providers.contract import Answer, BadEvent
+from postdate.core.instant import DAY, SECOND, Instant
+from postdate.core.outcome import Busy, InDoubt
+
+EVENTS_LIMIT: Final = 1024 * 1024
+MOST_EVENTS: Final = 1_000
+LONGEST_RETRY_AFTER: Final = 1 * DAY
+_MOST_FIELDS: Final = 200
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS: Final = re.compile(r"[0-9]{1,12}")
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=160, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+# Not every database takes a NUL in a text.
+LongText = Annotated[str, msgspec.Meta(max_length=65_536, pattern=r"^[^\x00]*\Z")]
+
+_Form = TypeVar("_Form")
+
+
+def decode(body: bytes, form: type[_Form]) -> _Form | None:
+    """Read JSON into a form that msgspec knows; None where it does not fit."""
+    try:
+        return msgspec.json.decode(body, type=form)
+    except (ValueError, RecursionError):
+        return None
+
+
+def decode_event(body: bytes, form: type[_Form]) -> _Form:
+    """Read JSON of a carrier's call; BadEvent, with the place but no word of the body, where it does not fit."""
+    if len(body) > EVENTS_LIMIT:
+        raise BadEvent(f"The events take more than {EVENTS_LIMIT:,} bytes; send fewer at a time.")
+    try:
+        return msgspec.json.decode(body, type=form)
+    except RecursionError:
+        raise BadEvent("The events cannot be read: they are nested too deeply.") from None
+    except ValueError as wrong:
+        why = "they are not UTF-8" if isinstance(wrong, UnicodeError) else str(wrong)
+        raise BadEvent(f"The events cannot be read: {why}.") from None
+
+
+def read_form(body: bytes) -> list[tuple[str, str]]:
+    """Read a form of a carrier's call, in its order; BadEvent where it is none."""
+    if len(body) > EVENTS_LIMIT:
+        raise BadEvent(f"The event takes more than {EVENTS_LIMIT:,} bytes.")
+    try:
+        text = body.decode("ascii")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise BadEvent("The event is not a form that can be read.") from None
+
+
+def busy(answer: Answer, *, this_only: bool = False) -> Busy:
+    """Return the outcome of an answer that asks us to come back, as its Retry-After says."""
+    asked = read_retry_after(answer.headers.get("retry-after", ""), answer.at)
+    return Busy(asked, f"the carrier answered {answer.status}", this_only)
+
+
+def unclear(answer: Answer) -> InDoubt:
+    """Return the outcome of an answer that does not say what happened."""
+    return InDoubt(f"the carrier answered {answer.status}, which does not say whether it took the message")
+
+
+def read_retry_after(text: str, at: Instant) -> int | None:
+    """Read seconds or an HTTP date as microseconds from `at`, at most a day; None where it is neither."""
+    if _SECONDS.fullmatch(text):
+        return min(int(text) * SECOND, LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    # The oldest form of an HTTP date names no zone; all forms are GMT.
+    since_epoch = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
+    return min(max(since_epoch // timedelta(microseconds=1) - at, 0), LONGEST_RETRY_AFTER)
