@@ -1,5 +1,6 @@
 """What all providers read alike: bounded JSON and forms, ids and texts without control characters, Retry-After."""
 
+import base64
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -11,10 +12,12 @@ import msgspec
 from postdate.connectors.providers.contract import Answer, BadEvent
 from postdate.core.instant import DAY, SECOND, Instant
 from postdate.core.outcome import Busy, InDoubt
+from postdate.core.sid import is_sid
 
 EVENTS_LIMIT: Final = 1024 * 1024
 MOST_EVENTS: Final = 1_000
 LONGEST_RETRY_AFTER: Final = 1 * DAY
+_CREDENTIALS_PAUSE: Final = 60 * SECOND
 _MOST_FIELDS: Final = 200
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,9 +69,29 @@ def busy(answer: Answer, *, this_only: bool = False) -> Busy:
     return Busy(asked, f"the carrier answered {answer.status}", this_only)
 
 
+def locked_out() -> Busy:
+    """Return the outcome of an answer that refuses our credentials: the operator mends that, and nothing is lost."""
+    return Busy(_CREDENTIALS_PAUSE, "the carrier did not accept the credentials")
+
+
 def unclear(answer: Answer) -> InDoubt:
     """Return the outcome of an answer that does not say what happened."""
     return InDoubt(f"the carrier answered {answer.status}, which does not say whether it took the message")
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of an Authorization header with a name and a password."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def seconds_left(expires_at: Instant, at: Instant, fewest: int, most: int) -> int:
+    """Return the whole seconds that a message is still worth delivering for, within what a carrier takes."""
+    return max(fewest, min(most, (expires_at - at) // SECOND))
+
+
+def known_sid(*told: str | None) -> str | None:
+    """Return the first of these that can be a SID of a message of ours, None where none can."""
+    return next((text for text in told if text is not None and is_sid(text, "SM", "MM")), None)
 
 
 def read_retry_after(text: str, at: Instant) -> int | None:
