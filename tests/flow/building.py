@@ -60,6 +60,7 @@ from postdate.store.contract import (
     Reschedule,
     Result,
     Settled,
+    Source,
 )
 from postdate.store.sqlite import SqliteStore
 
@@ -372,8 +373,14 @@ class WatchedStore:
     async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
         await self._through("apply_receipts", lambda: self.real.apply_receipts(news, at))
 
-    async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
-        await self._through("add_inbound", lambda: self.real.add_inbound(messages, changes, at))
+    async def add_inbound(
+        self,
+        messages: Sequence[Message],
+        changes: Sequence[OptOutChange],
+        at: Instant,
+        sources: Sequence[Source] = (),
+    ) -> None:
+        await self._through("add_inbound", lambda: self.real.add_inbound(messages, changes, at, sources))
 
     async def due_callbacks(
         self, before: Instant, busy: Sequence[str], limit: int, since: Instant = EPOCH
@@ -413,8 +420,8 @@ class WatchedStore:
     async def resources(self) -> list[Resource]:
         return await self._through("resources", self.real.resources)
 
-    async def prune(self, before: Instant) -> None:
-        await self._through("prune", lambda: self.real.prune(before))
+    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
+        await self._through("prune", lambda: self.real.prune(before, unjoined_before))
 
 
 # --- the carrier -----------------------------------------------------------------------------------------------------

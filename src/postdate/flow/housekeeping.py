@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from postdate.clock import Clock
-from postdate.core.instant import DAY, MINUTE, SECOND, Instant, Monotonic
+from postdate.core.instant import DAY, HOUR, MINUTE, SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
 from postdate.store.contract import Store, StoreError
 
 EVERY = 5 * SECOND
 PRUNE_EVERY = 10 * MINUTE
-KEPT_FOR = 7 * DAY  # parked receipts and idempotency keys
+KEPT_FOR = 7 * DAY  # parked receipts, idempotency keys, ids of inbound messages
+UNJOINED_FOR = 1 * HOUR  # the first part of an inbound message, while another is missing
 
 
 class Housekeeping:
@@ -44,7 +45,7 @@ class Housekeeping:
             if now - self._pruned_at >= PRUNE_EVERY:
                 self._pruned_at = now
                 with contextlib.suppress(StoreError):  # tried again next time; nothing depends on it
-                    await self._store.prune(Instant(now - KEPT_FOR))
+                    await self._store.prune(Instant(now - KEPT_FOR), Instant(now - UNJOINED_FOR))
             # A clock that is moved by hand would have to stop at every one of these waits: there, once is enough.
             pause = None if self._clock.longest_wait is None else Monotonic(self._clock.monotonic() + EVERY)
             await self._alarm.wait(pause)

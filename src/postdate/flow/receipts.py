@@ -5,19 +5,21 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import assert_never
 
 from postdate.clock import Clock
-from postdate.connectors.contract import CarrierEvent, Inbound, Receipt
+from postdate.connectors.contract import CarrierEvent, Inbound, LateAnswer, Receipt
 from postdate.core.address import bucket_of
 from postdate.core.commands import segments_of
 from postdate.core.instant import Instant
 from postdate.core.keywords import Keyword, keyword
-from postdate.core.message import Direction, Message, Options, Status
+from postdate.core.message import Direction, Event, Message, Options, Status
+from postdate.core.outcome import Accepted, Refused
 from postdate.core.resources import Sender
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
-from postdate.store.contract import OptOutChange, ReceiptNews, Store
+from postdate.store.contract import OptOutChange, ReceiptNews, Source, Store
 
 MOST_IN_A_COMMIT = 1_024
 
@@ -41,8 +43,12 @@ class Receipts:
         match event:
             case Receipt(carrier_ref, moved, error_code, sid):
                 await self._news.add(ReceiptNews(connection, carrier_ref, moved, error_code, sid))
+            case LateAnswer(sid, outcome):
+                await self._news.add(_late(connection, sid, outcome))
             case Inbound():
-                await self._take_inbound(event)
+                await self._take_inbound(connection, event)
+            case _:
+                assert_never(event)
 
     async def settled(self) -> None:
         """Return when nothing is being applied."""
@@ -52,7 +58,7 @@ class Receipts:
         await self._store.apply_receipts(news, self._clock.now())
         return [None] * len(news)
 
-    async def _take_inbound(self, event: Inbound) -> None:
+    async def _take_inbound(self, connection: str, event: Inbound) -> None:
         sender = self._directory.owner_of(event.recipient)
         if sender is None:
             return  # to a number of nobody here
@@ -64,13 +70,22 @@ class Receipts:
             # The service as a whole, and the number by itself, whatever service it is in later.
             for scope in filter(None, (sender.service_sid, sender.address)):
                 changes.append(OptOutChange(sender.account_sid, scope, event.sender, bucket, word is Keyword.STOP))
-        await self._store.add_inbound([message], changes, at)
+        part = event.part
+        joined = (part.ref, part.total, part.index) if part is not None else (0, 1, 1)
+        await self._store.add_inbound([message], changes, at, [Source(connection, event.carrier_ref, *joined)])
+
+
+def _late(connection: str, sid: str, outcome: Accepted | Refused) -> ReceiptNews:
+    if isinstance(outcome, Accepted):
+        return ReceiptNews(connection, outcome.carrier_ref, Event.ACCEPT, None, sid)
+    return ReceiptNews(connection, "", Event.REFUSE, outcome.code, sid)
 
 
 def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:
     bucket = bucket_of(sender.account_sid, event.sender)
+    media_urls = (*(a.url for a in event.attachments), *event.media_urls)
     return Message(
-        sid=new_sid("MM" if event.attachments else "SM", at, bucket, secrets.token_bytes(CHANCE_BYTES)),
+        sid=new_sid("MM" if media_urls else "SM", at, bucket, secrets.token_bytes(CHANCE_BYTES)),
         bucket=bucket,
         account_sid=sender.account_sid,
         service_sid=sender.service_sid,
@@ -80,8 +95,8 @@ def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:
         sender_sid=sender.sid,
         recipient=sender.address,
         body=event.body,
-        media_urls=tuple(a.url for a in event.attachments),
-        num_segments=segments_of(event.body, bool(event.attachments), smart_encoded=False),
+        media_urls=media_urls,
+        num_segments=segments_of(event.body, bool(media_urls), smart_encoded=False),
         send_at=None,
         due_at=at,
         expires_at=at,
@@ -89,7 +104,7 @@ def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:
         attempts=0,
         claim=None,
         doubt_at=None,
-        carrier_ref=None,
+        carrier_ref=event.carrier_ref,
         error_code=None,
         created_at=at,
         updated_at=at,

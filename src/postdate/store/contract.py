@@ -122,9 +122,10 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """Nobody knows whether the carrier has it."""
+    """Nobody knows whether the carrier has it; `again`: it waits in its lane to be handed over with the same key."""
 
     sid: str
+    again: bool = False
 
 
 Result = Handed | Failed | Returned | Doubted
@@ -132,7 +133,10 @@ Result = Handed | Failed | Returned | Doubted
 
 @dataclass(frozen=True, slots=True)
 class ReceiptNews:
-    """What a carrier said about a message: by its id there, or by our SID where the carrier repeats it."""
+    """What a carrier said about a message: by its id there, or by our SID where the carrier repeats it.
+
+    ACCEPT and REFUSE are answers that came too late for their submission: they end a doubt.
+    """
 
     connection: str
     carrier_ref: str
@@ -223,6 +227,19 @@ class OptOutChange(NamedTuple):
     opted_out: bool
 
 
+class Source(NamedTuple):
+    """Where a message from a handset came in; `place` of `total` parts that `ref` joins.
+
+    What has the same `carrier_ref` as another before is not added again.
+    """
+
+    connection: str
+    carrier_ref: str | None = None
+    ref: int = 0
+    total: int = 1
+    place: int = 1
+
+
 Decide = Callable[[Due], Decision]
 
 
@@ -268,8 +285,17 @@ class Store(Protocol):
     async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
         """Move messages forward; what matches no message yet is kept until its answer comes."""
 
-    async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
-        """Add inbound messages and the opt-outs they express."""
+    async def add_inbound(
+        self,
+        messages: Sequence[Message],
+        changes: Sequence[OptOutChange],
+        at: Instant,
+        sources: Sequence[Source] = (),
+    ) -> None:
+        """Add inbound messages and the opt-outs they express; one source for each message, or none at all.
+
+        A part of a long message is kept until all parts are there, and they become one message.
+        """
 
     async def due_callbacks(
         self, before: Instant, busy: Sequence[str], limit: int, since: Instant = EPOCH
@@ -309,5 +335,8 @@ class Store(Protocol):
     async def resources(self) -> list[Resource]:
         """Return every resource."""
 
-    async def prune(self, before: Instant) -> None:
-        """Forget parked receipts and idempotency keys from before `before`."""
+    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
+        """Forget parked receipts, idempotency keys and ids of inbound messages from before `before`.
+
+        Of long messages whose first part came before `unjoined_before` what is there becomes a message.
+        """

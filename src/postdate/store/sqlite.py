@@ -40,8 +40,10 @@ from postdate.store.contract import (
     Reschedule,
     Result,
     Settled,
+    Source,
     StoreUnavailable,
 )
+from postdate.store.sqlite_inbound import SqliteInbound
 from postdate.store.standing import Standing, news, told
 from postdate.store.statements import load_migrations, load_statements
 from postdate.store.writer import Readers, Writer
@@ -75,6 +77,7 @@ class SqliteStore:
         self._path = path
         self._on_news = on_news
         self._sql = load_statements("sqlite")
+        self._inbound = SqliteInbound(self._do, self._get)
         self._lock: int | None = None
         self._writer: Writer
         self._readers: Readers
@@ -380,29 +383,28 @@ class SqliteStore:
         standings = self._standings(db, {n.sid for n in heard if n.sid is not None}.union(known.values()))
         for n in heard:
             sid = n.sid or known.get((n.connection, n.carrier_ref))
-            if sid is None:
+            if sid is None and n.carrier_ref:
                 early.append((n.connection, n.carrier_ref, n.event, n.error_code))
             elif sid in standings:
                 standings[sid].hear(n.event, n.error_code)
+        answered = [
+            (n.sid, n.connection, n.carrier_ref) for n in heard if n.event is Event.ACCEPT and n.sid in standings
+        ]
+        if answered:
+            self._do(db, "keep_refs", _json(answered), at)
         if early:
             self._do(db, "park", _json(early), at)
         self._write_standings(db, standings.values(), at)
 
-    async def add_inbound(self, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant) -> None:
-        """Add inbound messages and the opt-outs they express."""
-        await self._writer.run(lambda db: self._add_inbound(db, messages, changes, at))
-
-    def _add_inbound(
-        self, db: apsw.Connection, messages: Sequence[Message], changes: Sequence[OptOutChange], at: Instant
+    async def add_inbound(
+        self,
+        messages: Sequence[Message],
+        changes: Sequence[OptOutChange],
+        at: Instant,
+        sources: Sequence[Source] = (),
     ) -> None:
-        if messages:
-            self._do(db, "add_messages", _json(messages))
-        for change in changes:  # in order: a STOP and a START in one batch are not the same as START and STOP
-            items = _json([change[:4]])
-            if change.opted_out:
-                self._do(db, "opt_out", items, at)
-            else:
-                self._do(db, "opt_in", items)
+        """Add inbound messages and the opt-outs they express; what came before, or is a part, as `Source` says."""
+        await self._writer.run(lambda db: self._inbound.add(db, messages, changes, at, sources))
 
     # -- callbacks ---------------------------------------------------------------------------------------------------
 
@@ -514,12 +516,14 @@ class SqliteStore:
         """Return every resource."""
         return await self._readers.run(lambda db: _resources.decode(self._get(db, "resources")))
 
-    async def prune(self, before: Instant) -> None:
-        """Forget parked receipts and idempotency keys from before `before`."""
+    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
+        """Forget what is past use; join what is there of long messages that waited too long."""
 
         def prune(db: apsw.Connection) -> None:
             self._do(db, "prune_parked", before)
+            self._do(db, "prune_inbound", before)
             self._do(db, "prune_keys", before)
+            self._inbound.join_stale(db, unjoined_before)
 
         await self._writer.run(prune)
 

@@ -12,6 +12,7 @@ from postdate.core.instant import Instant
 from postdate.core.message import Event, Status, advance, after
 from postdate.store.contract import Doubted, Failed, Handed, Result, Returned
 
+_ANSWERS = (Event.ACCEPT, Event.REFUSE)
 _RANK = {status: rank for rank, status in enumerate(Status)}
 
 
@@ -33,13 +34,12 @@ class Standing(msgspec.Struct, array_like=True):
     def is_timed(self) -> bool:
         """Say whether its timer is still needed: to send it, or to find it after a restart."""
         waiting = self.status in (Status.ACCEPTED, Status.SCHEDULED, Status.QUEUED)
-        return waiting or (self.status is Status.SENDING and self.doubt_at is None)
+        return waiting or (self.status is Status.SENDING and (self.doubt_at is None or self.claim is None))
 
     @property
     def can_be_claimed(self) -> bool:
-        """Say whether nobody has it and its carrier does not have it either."""
-        unclaimed = self.claim is None and self.doubt_at is None
-        return self.status is Status.QUEUED or (self.status is Status.SENDING and unclaimed)
+        """Say whether nobody has it. One in doubt keeps its claim, unless its carrier may be given it again."""
+        return self.status is Status.QUEUED or (self.status is Status.SENDING and self.claim is None)
 
     def record(self, result: Result, run: str, at: Instant) -> bool:
         """Apply the outcome of a claim; say whether it counted. Only the run that holds the claim may bring it."""
@@ -56,20 +56,25 @@ class Standing(msgspec.Struct, array_like=True):
             case Returned(_) if mine and self.status is Status.SENDING and self.doubt_at is None:
                 self.claim = None
                 self._move(after(self.status, Event.RETURN))
-            case Doubted(_) if mine and self.status is Status.SENDING and self.doubt_at is None:
-                self.doubt_at = at
+            case Doubted(_, again) if self.status is Status.SENDING and (
+                self.claim is None or (mine and (again or self.doubt_at is None))
+            ):
+                self.doubt_at = self.doubt_at or at
+                self.claim = None if again else run
             case _:
                 return False
         self.changed = True
         return True
 
     def hear(self, event: Event, error_code: int | None) -> None:
-        """Apply a carrier's receipt, unless it comes too late to matter."""
+        """Apply a carrier's receipt, or its answer that came late, unless it comes too late to matter."""
         moved = advance(self.status, event)
-        if moved is None:
+        if moved is None or (event in _ANSWERS and self.doubt_at is None):
             return
         self.doubt_at = None
-        self.sent = self.changed = True
+        self.claim = None if event in _ANSWERS else self.claim  # what a receipt overtook is still to be answered
+        self.changed = True
+        self.sent = event is not Event.REFUSE
         self.error_code = error_code if error_code is not None else self.error_code
         self._move(moved)
 

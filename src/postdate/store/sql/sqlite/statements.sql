@@ -179,6 +179,38 @@ SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM json_each(?1);
 DELETE FROM opt_outs WHERE (account_sid, scope, recipient) IN (
   SELECT value->>0, value->>1, value->>2 FROM json_each(?1));
 
+-- name: known_inbound
+-- Find messages of handsets that came before: items of (connection, carrier_ref).
+SELECT json_group_array(json_array(r.connection, r.carrier_ref))
+FROM json_each(?1) e JOIN inbound_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
+
+-- name: keep_inbound
+-- Keep which messages of handsets came: items of (connection, carrier_ref), at ?2.
+INSERT OR IGNORE INTO inbound_refs (connection, carrier_ref, created_at)
+SELECT value->>0, value->>1, ?2 FROM json_each(?1);
+
+-- name: keep_parts
+-- Keep parts of long messages: items of (connection, sender, recipient, ref, total, place, message), at ?2.
+INSERT OR IGNORE INTO inbound_parts (connection, sender, recipient, ref, total, place, message, created_at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, ?2 FROM json_each(?1);
+
+-- name: parts
+-- Read the parts that are there of long messages, in order: items of (connection, sender, recipient, ref, total).
+SELECT json_group_array(json_array(connection, sender, recipient, ref, total, json(message))) FROM (
+  SELECT p.* FROM inbound_parts p WHERE (connection, sender, recipient, ref, total) IN (
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1))
+  ORDER BY connection, sender, recipient, ref, total, place);
+
+-- name: stale_parts
+-- Find long messages whose first part came before ?1.
+SELECT json_group_array(json_array(connection, sender, recipient, ref, total)) FROM (
+  SELECT DISTINCT connection, sender, recipient, ref, total FROM inbound_parts WHERE created_at < ?1);
+
+-- name: drop_parts
+-- Remove the parts of long messages: items of (connection, sender, recipient, ref, total).
+DELETE FROM inbound_parts WHERE (connection, sender, recipient, ref, total) IN (
+  SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1));
+
 -- name: due_callbacks
 -- Read calls that are due from ?4 to ?1, oldest first, but none to URLs that begin as one of ?2.
 SELECT json_group_array(json_array(due_at, id, account_sid, message_sid, status, url, attempts, first_at, sender,
@@ -260,6 +292,10 @@ SELECT json_group_array(json(data)) FROM resources;
 -- name: prune_parked
 -- Forget receipts that no answer came for.
 DELETE FROM parked_receipts WHERE at < ?1;
+
+-- name: prune_inbound
+-- Forget old ids of messages from handsets.
+DELETE FROM inbound_refs WHERE created_at < ?1;
 
 -- name: prune_keys
 -- Forget old idempotency keys.
