@@ -55,6 +55,7 @@ MEANINGS = MappingProxyType(
         21611: Meaning(
             400, "The queue of this 'From' is full: send more slowly or add senders to a messaging service."
         ),
+        21612: Meaning(400, "This recipient cannot be reached by this sender: send from another one."),
         21617: Meaning(400, "The body is longer than 1600 characters."),
         21620: Meaning(400, "A MediaUrl is not a URL that can be fetched."),
         21621: Meaning(400, "The 'From' address cannot send media."),
@@ -96,7 +97,15 @@ MEANINGS = MappingProxyType(
         35118: Meaning(400, "Scheduling needs a MessagingServiceSid."),
         35125: Meaning(400, "The account has as many scheduled messages as it may have."),
         35126: Meaning(400, "The ScheduleType must be 'fixed'."),
+        63016: Meaning(0, "Only a template may be sent now: the recipient has not written in the last 24 hours."),
+        63018: Meaning(0, "The channel takes no more messages of this sender now: send more slowly."),
         63019: Meaning(0, "The media could not be fetched at the time of sending: check that its URL answers."),
+        63021: Meaning(0, "The channel does not take this content."),
+        63024: Meaning(0, "The recipient cannot get messages on this channel."),
+        63027: Meaning(0, "The template does not exist in this language."),
+        63028: Meaning(0, "The template takes another number of parameters."),
+        63032: Meaning(0, "The channel kept the message back from this recipient, as it does for some of them."),
+        63049: Meaning(0, "The channel did not deliver this marketing message."),
     }
 )
 

@@ -12,6 +12,7 @@ from postdate.core.instant import HOUR, Instant, parse_instant
 
 NOW = parse_instant("2030-01-01T12:00:00Z")
 SID = "SM00000000000000000000000000000001"
+EXPIRES = Instant(NOW + 4 * HOUR)
 SENDER = "+15550001111"
 RECIPIENT = "+15550002222"
 EVENTS_URL = "https://node.example/events/k?sid=SM00000000000000000000000000000001&mac=ab12"
@@ -25,7 +26,7 @@ def submission(
     recipient: str = RECIPIENT,
     channel: Channel = Channel.SMS,
     body: str = 'Grüße "🙂"',
-    expires_at: Instant = Instant(NOW + 4 * HOUR),
+    expires_at: Instant = EXPIRES,
     attachments: tuple[Attachment, ...] = (),
 ) -> Submission:
     """One message to hand over at NOW, which may be handed over for four hours."""
