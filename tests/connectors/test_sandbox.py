@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from postdate.clock import SystemClock, TestClock, Timer, breathe
 from postdate.connectors.contract import Attachment, CarrierEvent, Connector, Inbound, Receipt, Submission
 from postdate.connectors.sandbox import Sandbox
-from postdate.connectors.sandbox_handsets import Handsets, Received
+from postdate.connectors.sandbox_handsets import Handsets, Received, Written
 from postdate.connectors.sandbox_script import Script
 from postdate.core.address import Channel
 from postdate.core.instant import DAY, MILLISECOND, MINUTE, SECOND, Instant, Monotonic
@@ -507,6 +507,19 @@ async def test_a_handset_replies() -> None:
     ]
 
 
+async def test_a_handset_shows_what_it_wrote_beside_what_it_received() -> None:
+    tried = await trial(keep=3)
+    await tried.submit(message())
+    await tried.advance(SECOND)
+    written = await tried.sandbox.reply(HANDSET, "+14155550100", "look", (QR,))
+    assert written == Written(HANDSET, "+14155550100", "look", (QR,), Instant(START + SECOND))
+    (received,) = tried.sandbox.inbox(HANDSET)
+    assert tried.sandbox.conversation(HANDSET) == (received, written)
+    assert tried.sandbox.received_total == 1
+    await tried.submit(message("SM2"), message("SM3"))
+    assert [type(one) for one in tried.sandbox.conversation(HANDSET)] == [Written, Received, Received]
+
+
 async def test_a_reply_has_gone_only_when_it_was_taken() -> None:
     tried = await trial()
     gate = asyncio.Event()
@@ -523,6 +536,7 @@ async def test_a_reply_has_gone_only_when_it_was_taken() -> None:
     gate.set()
     with pytest.raises(OSError, match="no room"):
         await reply
+    assert tried.sandbox.conversation(HANDSET) == ()
     assert tried.is_idle()
     await tried.sandbox.close()
     with pytest.raises(RuntimeError, match="open it first"):

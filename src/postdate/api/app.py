@@ -18,6 +18,7 @@ from postdate.api import (
     channel_senders,
     clock,
     events,
+    handsets,
     keys,
     messages,
     numbers,
@@ -37,6 +38,7 @@ _APPLICATIONS = f"{_ACCOUNT}/Applications"
 _SERVICES = "/v1/Services"
 _CAMPAIGNS = f"{_SERVICES}/{{service_sid}}/Compliance/Usa2p"
 _CHANNEL_SENDERS = "/postdate/v1/ChannelSenders"
+_HANDSETS = "/postdate/v1/Handsets"
 
 Paths = Mapping[str, Mapping[str, Handler]]
 
@@ -105,6 +107,9 @@ PATHS: Paths = {
         "POST": channel_senders.update,
         "DELETE": channel_senders.delete,
     },
+    _HANDSETS: {"GET": handsets.list_all},
+    f"{_HANDSETS}/{{number}}": {"GET": handsets.fetch},
+    f"{_HANDSETS}/{{number}}/Messages": {"POST": handsets.reply},
     "/postdate/v1/TestClock": {"GET": clock.fetch, "POST": clock.move},
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from postdate import __version__
-from postdate.cli import accounts, clock, demo, env, keys, messages, numbers, serve, services
+from postdate.cli import accounts, clock, demo, env, handsets, keys, messages, numbers, serve, services
 
 app = typer.Typer(
     name="postdate",
@@ -28,6 +28,7 @@ app.add_typer(numbers.app, name="numbers", rich_help_panel=_USE)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=_USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_USE)
 app.add_typer(clock.app, name="clock", rich_help_panel=_USE)
+app.add_typer(handsets.app, name="handsets", rich_help_panel=_USE)
 
 
 def _show_version(asked: bool) -> None:

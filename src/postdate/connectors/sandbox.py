@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, assert_never
 from postdate.clock import Clock
 from postdate.connectors.contract import Attachment, Condition, Inbound, OnEvent, Receipt, State, Submission
 from postdate.connectors.sandbox_agenda import Agenda
-from postdate.connectors.sandbox_handsets import Handsets, Received
+from postdate.connectors.sandbox_handsets import Handsets, Received, Shown, Written
 from postdate.connectors.sandbox_script import Answer, Chance, Report, Rule, Script, usual_rule
 from postdate.core.instant import Instant, Monotonic
 from postdate.core.outcome import InDoubt, Outcome, Refused, Unreachable, retry_at
@@ -111,8 +111,12 @@ class Sandbox:
         return self._handsets.total
 
     def inbox(self, number: str) -> Sequence[Received]:
-        """Return what the handset of `number` (the recipient as submitted) shows, oldest first."""
+        """Return what the handset of `number` (the recipient as submitted) has received, oldest first."""
         return self._handsets.inbox(number)
+
+    def conversation(self, number: str) -> Sequence[Shown]:
+        """Return all that a handset shows, its replies included, oldest first."""
+        return self._handsets.conversation(number)
 
     def handsets(self) -> Sequence[str]:
         """Return the numbers of the handsets that show something."""
@@ -125,13 +129,16 @@ class Sandbox:
 
     async def reply(
         self, from_handset: str, to_sender: str, body: str, attachments: tuple[Attachment, ...] = ()
-    ) -> None:
+    ) -> Written:
         """Send a message from a handset to one of our senders; it is on disk when this returns. Raise as its taker."""
         if self._on_event is None:
             raise RuntimeError(f"{_CLOSED}: a reply has nobody to go to; open it first")
         self._replies += 1
         try:
             await self._on_event(Inbound(from_handset, to_sender, body, attachments))
+            written = Written(from_handset, to_sender, body, attachments, self._clock.now())
+            self._handsets.add(written)
+            return written
         finally:
             self._replies -= 1
 
