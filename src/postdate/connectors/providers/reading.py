@@ -1,7 +1,9 @@
 """What all providers read alike: bounded JSON and forms, ids and texts without control characters, Retry-After."""
 
 import base64
+import hmac
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Final, TypeVar
@@ -61,6 +63,19 @@ def read_form(body: bytes) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise BadEvent("The event is not a form that can be read.") from None
+
+
+def fit_event(fields: Mapping[str, str], form: type[_Form]) -> _Form:
+    """Fit the fields of a call's form or query into a form that msgspec knows; BadEvent where they do not fit."""
+    try:
+        return msgspec.convert(fields, form)
+    except ValueError as wrong:
+        raise BadEvent(f"The event cannot be read: {wrong}.") from None
+
+
+def same(right: str, given: str) -> bool:
+    """Compare a signature with the one that was given, in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(right.encode(), given.encode(errors="replace"))
 
 
 def busy(answer: Answer, *, this_only: bool = False) -> Busy:
