@@ -24,6 +24,7 @@ _MOST_FIELDS: Final = 200
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{8,14}")
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=160, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
@@ -89,6 +90,11 @@ def locked_out() -> Busy:
     return Busy(_CREDENTIALS_PAUSE, "the carrier did not accept the credentials")
 
 
+def misaddressed() -> Busy:
+    """Return the outcome of an answer from a place that is none: the operator mends that too."""
+    return Busy(_CREDENTIALS_PAUSE, "the carrier does not know the account, or this is not its address")
+
+
 def unclear(answer: Answer) -> InDoubt:
     """Return the outcome of an answer that does not say what happened."""
     return InDoubt(f"the carrier answered {answer.status}, which does not say whether it took the message")
@@ -97,6 +103,11 @@ def unclear(answer: Answer) -> InDoubt:
 def basic(user: str, password: str) -> str:
     """Return the value of an Authorization header with a name and a password."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def e164(number: str) -> str:
+    """Return a carrier's spelling of a number in ours: with a plus, unless it is a short code or a name."""
+    return f"+{number}" if _NUMBER.fullmatch(number) else number
 
 
 def seconds_left(expires_at: Instant, at: Instant, fewest: int, most: int) -> int:
