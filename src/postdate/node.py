@@ -18,11 +18,12 @@ import msgspec
 from cryptography.fernet import Fernet
 
 from postdate.api.app import App
-from postdate.api.parts import Parts, TakeEvents
+from postdate.api.parts import Parts, TakeCall
 from postdate.api.server import WebServer
 from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.connectors.contract import CarrierEvent, Connector
-from postdate.connectors.http import HttpConnection, HttpConnector
+from postdate.connectors.http import HttpConnector, HttpWay, http_connector
+from postdate.connectors.providers import plain_http
 from postdate.connectors.sandbox import Sandbox
 from postdate.connectors.sandbox_script import Script
 from postdate.core.instant import Instant
@@ -34,9 +35,9 @@ from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.housekeeping import Housekeeping
 from postdate.flow.ingest import Ingest, IngestRules
-from postdate.flow.lane import Connection
 from postdate.flow.lanes import Lanes
 from postdate.flow.media import MediaFetcher
+from postdate.flow.open_connection import OpenConnection
 from postdate.flow.outgoing import Outgoing
 from postdate.flow.receipts import Receipts
 from postdate.flow.recorder import Recorder
@@ -144,7 +145,7 @@ class Node:
         """Return what the API is given."""
         # Without a token of its own anybody could report for the carrier.
         trusted = self.http is not None and self.settings.carrier_token is not None
-        events: dict[str, TakeEvents] = {"http": self.http.take} if self.http is not None and trusted else {}
+        events: dict[str, TakeCall] = {"http": self.http.take} if self.http is not None and trusted else {}
         return Parts(
             settings=self.settings,
             clock=self.clock,
@@ -161,14 +162,14 @@ class Node:
     async def _open_connections(self) -> None:
         settings = self.settings
         self.sandbox = Sandbox(self.clock, settings.sandbox_seed, _script(settings))
-        await self._open(Connection("sandbox", self.sandbox))
+        await self._open(OpenConnection("sandbox", self.sandbox))
         self.http: HttpConnector | None = None
         if settings.carrier_url is not None:
             token = settings.carrier_token.get_secret_value() if settings.carrier_token else None
-            self.http = HttpConnector(HttpConnection(name="http", url=settings.carrier_url, token=token), self.clock)
-            await self._open(Connection("http", self.http, DoubtPolicy(settings.carrier_doubt)))
+            self.http = _plain_http(settings.carrier_url, token, self.clock)
+            await self._open(OpenConnection("http", self.http, DoubtPolicy(settings.carrier_doubt)))
 
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, connection: OpenConnection) -> None:
         async def on_event(event: CarrierEvent) -> None:
             await self.receipts.take(connection.name, event)
 
@@ -284,6 +285,15 @@ def _script(settings: Settings) -> Script:
         return Script.parse(msgspec.json.decode(settings.sandbox_script.read_bytes()))
     except (OSError, TypeError, ValueError) as error:
         raise InvalidSettings(f"sandbox_script (POSTDATE_SANDBOX_SCRIPT) {settings.sandbox_script}: {error}") from None
+
+
+def _plain_http(url: str, token: str | None, clock: Clock) -> HttpConnector:
+    try:
+        given = msgspec.convert({"url": url, "token": token}, plain_http.Settings)
+    except msgspec.ValidationError as error:
+        raise InvalidSettings(f"carrier_url and carrier_token (POSTDATE_CARRIER_URL, _TOKEN): {error}") from None
+    way = HttpWay("http", plain_http.PlainHttp(given), given)
+    return http_connector(way, clock, lambda: secrets.token_bytes(16))
 
 
 async def _close(connector: Connector) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -20,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.connectors.contract import Attachment, CarrierEvent, Connector, Inbound, Receipt, Submission
-from postdate.connectors.http import HttpConnection, HttpConnector, Untrusted
-from postdate.connectors.providers.plain_http import BadEvent
+from postdate.connectors.http import HttpConnector, HttpWay, http_connector
+from postdate.connectors.providers.contract import BadEvent, Call, Untrusted
+from postdate.connectors.providers.plain_http import PlainHttp, Settings
 from postdate.core.address import Channel
 from postdate.core.instant import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Monotonic, parse_instant
 from postdate.core.message import Event
@@ -150,12 +152,24 @@ async def forget(_: CarrierEvent) -> None:
     """Take an event and do nothing."""
 
 
+def to_gateway(
+    url: str, clock: Clock | None = None, token: str | None = TOKEN, in_flight: int = 100, wait: int = 20 * SECOND
+) -> HttpConnector:
+    settings = Settings(url=url, token=token, in_flight=in_flight, timeout=wait / SECOND)
+    way = HttpWay("gateway", PlainHttp(settings), settings)
+    return http_connector(way, clock or SystemClock(), lambda: bytes(16))
+
+
+def call(body: bytes, headers: dict[str, str]) -> Call:
+    small = {name.lower(): value for name, value in headers.items()}
+    return Call("POST", "https://node.example/events", (), small, body, START)
+
+
 @asynccontextmanager
 async def connected(
     url: str, clock: Clock | None = None, in_flight: int = 100, wait: int = 20 * SECOND
 ) -> AsyncIterator[HttpConnector]:
-    settings = HttpConnection("gateway", url, TOKEN, in_flight, wait)
-    connector = HttpConnector(settings, clock or TestClock(START, frozen=True))
+    connector = to_gateway(url, clock or TestClock(START, frozen=True), TOKEN, in_flight, wait)
     await connector.open(forget)
     try:
         yield connector
@@ -186,7 +200,7 @@ async def settled(connector: HttpConnector) -> None:
 
 
 def test_it_is_a_connector() -> None:
-    connector: Connector = HttpConnector(HttpConnection("gateway", "http://127.0.0.1/"), SystemClock())
+    connector: Connector = to_gateway("http://127.0.0.1/")
     assert connector is not None
 
 
@@ -218,7 +232,7 @@ async def test_without_a_token_no_authorization_is_sent() -> None:
         return taking("1")
 
     async with serving(handler) as url:
-        connector = HttpConnector(HttpConnection("gateway", url), TestClock(START, frozen=True))
+        connector = to_gateway(url, TestClock(START, frozen=True), None)
         await connector.open(forget)
         assert await outcome_of(connector) == Accepted("gw-1")
         await connector.close()
@@ -498,7 +512,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 
 @pytest.mark.asyncio
 async def test_before_open_and_after_close_everything_is_unreachable() -> None:
-    connector = HttpConnector(HttpConnection("gateway", "http://127.0.0.1/"), SystemClock())
+    connector = to_gateway("http://127.0.0.1/")
     batch = [submission(number) for number in range(3)]
     assert {type(outcome) for outcome in await outcomes(connector, batch)} == {Unreachable}
     await connector.open(forget)
@@ -699,7 +713,7 @@ class Log:
 
 @asynccontextmanager
 async def told(log: Log, token: str | None = TOKEN) -> AsyncIterator[HttpConnector]:
-    connector = HttpConnector(HttpConnection("gateway", "http://127.0.0.1/", token), SystemClock())
+    connector = to_gateway("http://127.0.0.1/", token=token)
     await connector.open(log.note)
     try:
         yield connector
@@ -716,7 +730,7 @@ async def test_what_a_carrier_tells_is_passed_on() -> None:
         {"from": "+1555", "to": "12345", "body": "START"},
     ]
     async with told(log) as connector:
-        await connector.take(json.dumps(events).encode(), BEARER)
+        await connector.take(call(json.dumps(events).encode(), BEARER))
     assert Receipt("gw-1", Event.DELIVER, None, "SM1") in log.events
     assert [event.body for event in log.events if isinstance(event, Inbound)] == ["STOP", "START"]
     assert len(log.events) == 3
@@ -729,7 +743,7 @@ async def test_what_a_carrier_tells_is_passed_on() -> None:
 async def test_it_is_acknowledged_only_when_it_is_kept(event: str) -> None:
     log = Log(released=False)
     async with told(log) as connector:
-        taking_it = asyncio.create_task(connector.take(event.encode(), BEARER))
+        taking_it = asyncio.create_task(connector.take(call(event.encode(), BEARER)))
         await log.begun.wait()
         await breathe()
         assert not taking_it.done()
@@ -743,7 +757,7 @@ async def test_a_failure_to_keep_one_is_told_when_all_others_have_ended() -> Non
     log = Log(released=False)
     events = b'[{"id": "full", "status": "read"}, {"id": "gw-2", "status": "read"}]'
     async with told(log) as connector:
-        taking_it = asyncio.create_task(connector.take(events, BEARER))
+        taking_it = asyncio.create_task(connector.take(call(events, BEARER)))
         await log.begun.wait()
         for _ in range(5):
             await breathe()
@@ -759,7 +773,7 @@ async def test_one_bad_event_stops_all_of_them() -> None:
     log = Log()
     async with told(log) as connector:
         with pytest.raises(BadEvent):
-            await connector.take(b'[{"id": "gw-1", "status": "read"}, {"id": "gw-2"}]', BEARER)
+            await connector.take(call(b'[{"id": "gw-1", "status": "read"}, {"id": "gw-2"}]', BEARER))
     assert log.events == []
 
 
@@ -779,7 +793,7 @@ async def test_without_the_token_nothing_is_taken(headers: dict[str, str]) -> No
     log = Log()
     async with told(log) as connector:
         with pytest.raises(Untrusted) as refusal:
-            await connector.take(b'{"id": "gw-1", "status": "read"}', headers)
+            await connector.take(call(b'{"id": "gw-1", "status": "read"}', headers))
     assert log.events == []
     assert TOKEN not in str(refusal.value)
 
@@ -793,7 +807,7 @@ async def test_without_the_token_nothing_is_taken(headers: dict[str, str]) -> No
 async def test_with_the_token_it_is(token: str | None, headers: dict[str, str]) -> None:
     log = Log()
     async with told(log, token) as connector:
-        await connector.take(b'{"id": "gw-1", "status": "read"}', headers)
+        await connector.take(call(b'{"id": "gw-1", "status": "read"}', headers))
     assert log.events == [Receipt("gw-1", Event.READ)]
 
 
@@ -803,40 +817,44 @@ async def test_a_closed_connection_takes_nothing() -> None:
     async with told(log) as connector:
         await connector.close()
         with pytest.raises(RuntimeError, match="not open"):
-            await connector.take(b"[]", BEARER)
+            await connector.take(call(b"[]", BEARER))
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
 URL = "https://gateway.example/messages"
-WRONG: dict[str, tuple[str, str | None, int, int]] = {
-    "no URL": ("", None, 1, 1),
-    "no host": ("http:///messages", None, 1, 1),
-    "another scheme": ("ftp://gateway.example/", None, 1, 1),
-    "no port": ("http://gateway.example:x/", None, 1, 1),
-    "user info": (f"https://user:{TOKEN}@gateway.example/", None, 1, 1),
-    "a fragment": (f"{URL}#{TOKEN}", None, 1, 1),
-    "an empty token": (URL, "", 1, 1),
-    "a line break in the token": (URL, f"{TOKEN}\r\nX: y", 1, 1),
-    "a blank in the token": (URL, f"Bearer {TOKEN}", 1, 1),
-    "nothing in flight": (URL, None, 0, 1),
-    "no time": (URL, None, 1, 0),
+WRONG: dict[str, tuple[str, str | None, int, int, str]] = {
+    "no URL": ("", None, 1, 1, "url"),
+    "no host": ("http:///messages", None, 1, 1, "url"),
+    "another scheme": ("ftp://gateway.example/", None, 1, 1, "url"),
+    "no port": ("http://gateway.example:x/", None, 1, 1, "url"),
+    "user info": (f"https://user:{TOKEN}@gateway.example/", None, 1, 1, "url"),
+    "a fragment": (f"{URL}#{TOKEN}", None, 1, 1, "url"),
+    "an empty token": (URL, "", 1, 1, "token"),
+    "a line break in the token": (URL, f"{TOKEN}\r\nX: y", 1, 1, "token"),
+    "a blank in the token": (URL, f"Bearer {TOKEN}", 1, 1, "token"),
+    "nothing in flight": (URL, None, 0, 1, "in_flight"),
+    "no time": (URL, None, 1, 0, "timeout"),
 }
 
 
-@pytest.mark.parametrize(("url", "token", "in_flight", "timeout"), WRONG.values(), ids=WRONG.keys())
-def test_settings_that_cannot_work_are_refused(url: str, token: str | None, in_flight: int, timeout: int) -> None:
-    with pytest.raises(ValueError, match="gateway-7") as refusal:
-        HttpConnection("gateway-7", url, token, in_flight, timeout)
+@pytest.mark.parametrize(("url", "token", "in_flight", "timeout", "fault"), WRONG.values(), ids=WRONG.keys())
+def test_settings_that_cannot_work_are_refused(
+    url: str, token: str | None, in_flight: int, timeout: int, fault: str
+) -> None:
+    given = {"url": url, "token": token, "in_flight": in_flight, "timeout": timeout}
+    with pytest.raises(ValueError, match=fault) as refusal:
+        msgspec.convert(given, Settings)
     assert TOKEN not in str(refusal.value)
 
 
 @pytest.mark.asyncio
 async def test_no_repr_tells_a_secret() -> None:
-    settings = HttpConnection("gateway", f"{URL}?{QUERY}", TOKEN)
-    connector = HttpConnector(settings, SystemClock())
+    settings = Settings(url=f"{URL}?{QUERY}", token=TOKEN)
+    way = HttpWay("gateway", PlainHttp(settings), settings)
+    connector = http_connector(way, SystemClock(), lambda: bytes(16))
     await connector.open(forget)
-    shown = repr(settings) + str(settings) + repr(connector)
+    shown = repr(settings) + str(settings) + repr(connector) + repr(way)
     await connector.close()
     assert "gateway" in shown
     assert not any(secret in shown for secret in SECRETS)

@@ -15,7 +15,9 @@ from aiohttp import web
 
 from postdate.clock import SystemClock
 from postdate.connectors.contract import CarrierEvent, Receipt, Submission
-from postdate.connectors.http import HttpConnection, HttpConnector
+from postdate.connectors.http import HttpConnector, HttpWay, http_connector
+from postdate.connectors.providers.contract import Call
+from postdate.connectors.providers.plain_http import PlainHttp, Settings
 from postdate.core.address import Channel
 from postdate.core.instant import HOUR, Instant
 from postdate.core.message import Event
@@ -47,7 +49,9 @@ async def carrying(log: Path, *options: str) -> AsyncIterator[tuple[asyncio.subp
 @asynccontextmanager
 async def connected(url: str, events: "asyncio.Queue[CarrierEvent] | None" = None) -> AsyncIterator[HttpConnector]:
     kept = asyncio.Queue[CarrierEvent]() if events is None else events
-    connector = HttpConnector(HttpConnection("carrier", url, TOKEN), SystemClock())
+    settings = Settings(url=url, token=TOKEN)
+    way = HttpWay("carrier", PlainHttp(settings), settings)
+    connector = http_connector(way, SystemClock(), lambda: bytes(16))
     await connector.open(kept.put)
     try:
         yield connector
@@ -117,7 +121,9 @@ async def test_receipts_are_told_until_the_node_has_heard_them(tmp_path: Path) -
     async def node(request: web.BaseRequest) -> web.Response:
         status = next(answers, 200)
         if status == 200:
-            await taker[0].take(await request.read(), request.headers)
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            body = await request.read()
+            await taker[0].take(Call("POST", str(request.url), (), headers, body, SystemClock().now()))
         return web.Response(status=status)
 
     runner = web.ServerRunner(web.Server(node))

@@ -131,7 +131,7 @@ def routes(parts: Parts) -> list[BaseRoute]:
     """Return the list of routes, the busiest first."""
     signed_in = [Route(path, Endpoint(parts, handlers)) for path, handlers in PATHS.items()]
     public = [Route(path, Endpoint(parts, handlers, public=True)) for path, handlers in PUBLIC_PATHS.items()]
-    return [*signed_in, *public]
+    return [*signed_in, *public, Route(events.PATH, events.CarrierEndpoint(parts))]
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,9 +1,10 @@
 """What the API is given of a node: nothing here is built by the API itself."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postdate.clock import Clock
+from postdate.connectors.providers.contract import Call, Heard
 from postdate.connectors.sandbox import Sandbox
 from postdate.core.instant import Instant
 from postdate.core.resources import Account
@@ -12,7 +13,21 @@ from postdate.flow.ingest import Ingest
 from postdate.settings import Settings
 from postdate.store.contract import Store
 
-TakeEvents = Callable[[bytes, Mapping[str, str]], Awaitable[None]]
+TakeCall = Callable[[Call], Awaitable[Heard]]
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierWay:
+    """The way in for one connection's carrier: who made its URLs, and who takes what comes there."""
+
+    connection_sid: str
+    secret: bytes = field(repr=False)
+    take: TakeCall
+
+
+def no_carrier_way(name: str) -> CarrierWay | None:
+    """Say that there is no connection of this name whose carrier may report."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +43,5 @@ class Parts:
     nobody: Account
     base_url: Callable[[], str]
     advance_to: Callable[[Instant], Awaitable[None]]
-    carrier_events: Mapping[str, TakeEvents]
+    carrier_events: Mapping[str, TakeCall]  # those with a token of their own, at the path without a key
+    carrier_way: Callable[[str], CarrierWay | None] = no_carrier_way  # by the connection's name

@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postdate.connectors.contract import Attachment, CarrierEvent, Inbound, Receipt, Submission
-from postdate.connectors.providers.plain_http import (
-    EVENTS_LIMIT,
-    LONGEST_RETRY_AFTER,
-    MOST_EVENTS,
-    BadEvent,
-    read_answer,
-    read_events,
-    read_retry_after,
-    write_handover,
-)
+from postdate.connectors.providers.contract import Answer, BadEvent
+from postdate.connectors.providers.plain_http import PlainHttp, Settings, read_events, write_handover
+from postdate.connectors.providers.reading import EVENTS_LIMIT, LONGEST_RETRY_AFTER, MOST_EVENTS, read_retry_after
 from postdate.core.address import Channel
 from postdate.core.instant import DAY, HOUR, SECOND, Instant, parse_instant
 from postdate.core.message import Event
@@ -27,12 +20,9 @@ NOW = parse_instant("2030-01-01T12:00:00Z")
 TAKEN = b'{"id": "gw-17"}'
 
 
-# --- what goes out ---------------------------------------------------------------------------------------------------
-
-
-def test_a_handover_is_written_in_the_documented_words() -> None:
+def a_submission() -> Submission:
     link = "https://node.example/media/ab12"
-    submission = Submission(
+    return Submission(
         sid="SM00000000000000000000000000000001",
         attempt=2,
         sender="+15550001111",
@@ -44,7 +34,18 @@ def test_a_handover_is_written_in_the_documented_words() -> None:
         expires_at=Instant(NOW + 4 * HOUR + 250_000),
         attachments=(Attachment("image/png", b"\x89PNG", link),),
     )
-    assert json.loads(write_handover(submission)) == {
+
+
+def read_answer(status: int, asked: str, body: bytes, at: Instant) -> Outcome:
+    gateway = PlainHttp(Settings(url="https://gateway.example/messages"))
+    return gateway.outcome(a_submission(), Answer(status, {"retry-after": asked}, body, at))
+
+
+# --- what goes out ---------------------------------------------------------------------------------------------------
+
+
+def test_a_handover_is_written_in_the_documented_words() -> None:
+    assert json.loads(write_handover(a_submission())) == {
         "sid": "SM00000000000000000000000000000001",
         "attempt": 2,
         "from": "+15550001111",
@@ -53,7 +54,7 @@ def test_a_handover_is_written_in_the_documented_words() -> None:
         "body": 'Grüße "🙂"\n',
         "segments": 1,
         "expires_at": "2030-01-01T16:00:00.250000Z",
-        "media": [link],
+        "media": ["https://node.example/media/ab12"],
     }
 
 

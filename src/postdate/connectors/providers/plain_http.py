@@ -1,40 +1,74 @@
-"""The wire of the plain HTTP connector: a small JSON protocol of our own that a gateway of the operator's can speak.
+"""Plain HTTP: a small JSON protocol of our own that a gateway of the operator's can speak.
 
-What goes out is a `Handover`, what comes back is `Taken` or a `Refusal`, what a carrier tells us later `Told`.
-Only an answer that says what happened is believed: 2xx with an id, 4xx, 425, 429 or 503. All else, 408 and 409 too, is
-InDoubt. Both answers and events are read as if written by an enemy: bounded, and with no word of theirs in our texts.
+What goes out is a `Handover`, what comes back is `Taken` or a `Refusal`, what a carrier tells us later `Told`. There is
+no other specification of it than this file and its tests. Only an answer that says what happened is believed: 2xx with
+an id, 4xx, 425, 429 or 503. All else, 408 and 409 too, is InDoubt.
 """
 
+import hmac
 import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from postdate.connectors.contract import CarrierEvent, Inbound, Receipt, Submission
-from postdate.core.instant import DAY, SECOND, Instant, format_iso_exact
+from postdate.connectors.providers.contract import (
+    UNKNOWN_FAILURE,
+    Answer,
+    BadEvent,
+    Call,
+    Context,
+    Heard,
+    HttpSettings,
+    ProviderKind,
+    Request,
+    Secret,
+    Untrusted,
+)
+from postdate.connectors.providers.reading import (
+    MOST_EVENTS,
+    Address,
+    Id,
+    LongText,
+    busy,
+    decode,
+    decode_event,
+    unclear,
+)
+from postdate.core.address import Channel
+from postdate.core.instant import format_iso_exact
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused
-
-EVENTS_LIMIT: Final = 1024 * 1024
-MOST_EVENTS: Final = 1_000
-LONGEST_RETRY_AFTER: Final = 1 * DAY
-UNKNOWN_FAILURE: Final = 30008
+from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused
 
 _BUSY: Final = frozenset({425, 429, 503})
 # 408: somebody on the way gave up waiting, perhaps not for us. 409: an attempt with this key is still in hand.
 _UNCERTAIN: Final = frozenset({408, 409})
 _CODES: Final = range(10_000, 100_000)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECONDS: Final = re.compile(r"[0-9]{1,12}")
+_VISIBLE: Final = re.compile(r"[!-~]+")
 _EVENTS: Final = {"delivered": Event.DELIVER, "undelivered": Event.UNDELIVER, "read": Event.READ}
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-_Address = Annotated[str, msgspec.Meta(min_length=1, max_length=160, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-# Not every database takes a NUL in a text.
-_Text = Annotated[str, msgspec.Meta(max_length=65_536, pattern=r"^[^\x00]*\Z")]
-_Code = Annotated[int, msgspec.Meta(ge=_CODES.start, lt=_CODES.stop)]
+_Code = Annotated[int, Meta(ge=_CODES.start, lt=_CODES.stop)]
+
+
+class Settings(HttpSettings, frozen=True, kw_only=True):
+    """Where the gateway is."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://(\[[0-9A-Fa-f:.]+\]|[^\s@#?/:]+)(:[0-9]{1,5})?([/?][^\s@#]*)?\Z",
+            max_length=2048,
+            description="Where messages are POSTed to, like https://gateway.example/messages.",
+        ),
+    ]
+    token: Annotated[Secret | None, Meta(description="Sent, and asked of the gateway's events, as a Bearer token.")] = (
+        None
+    )
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not _VISIBLE.fullmatch(self.token):
+            raise ValueError("token is empty or holds a blank or a character outside ASCII")
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -54,7 +88,7 @@ class Handover(msgspec.Struct, frozen=True):
 class Taken(msgspec.Struct, frozen=True):
     """What a 2xx must hold: the carrier's id for the message."""
 
-    id: _Id
+    id: Id
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -66,20 +100,55 @@ class Refusal(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """What a carrier POSTs to us, alone or in a list: `id` and `status`, or `from`, `to` and `body`."""
 
-    id: _Id | None = None
-    sid: _Id | None = None
+    id: Id | None = None
+    sid: Id | None = None
     status: Literal["delivered", "undelivered", "read"] | None = None
     code: _Code | None = None
-    sender: _Address | None = msgspec.field(name="from", default=None)
-    recipient: _Address | None = msgspec.field(name="to", default=None)
-    body: _Text | None = None
+    sender: Address | None = msgspec.field(name="from", default=None)
+    recipient: Address | None = msgspec.field(name="to", default=None)
+    body: LongText | None = None
 
 
-_Form = TypeVar("_Form", Taken, Refusal)
+_ALONE_OR_IN_A_LIST: Any = list[Told] | Told
 
 
-class BadEvent(ValueError):
-    """What a carrier told us cannot be taken; the text says what is wrong with it."""
+class PlainHttp:
+    """A gateway that speaks our own protocol."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.url
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        self._authorization = None if settings.token is None else f"Bearer {settings.token}"
+        if self._authorization is not None:
+            self._headers["Authorization"] = self._authorization
+
+    def request(self, submission: Submission, context: Context) -> Request:
+        """Return the POST of a message, with its SID as the key."""
+        headers = {**self._headers, "Idempotency-Key": submission.sid}
+        return Request("POST", self._url, headers, write_handover(submission))
+
+    def outcome(self, submission: Submission, answer: Answer) -> Outcome:
+        """Say what an answer means."""
+        status = answer.status
+        if status in _BUSY:
+            return busy(answer)
+        if 200 <= status <= 299:
+            taken = decode(answer.body, Taken)
+            if taken is None:
+                return InDoubt(f"the carrier answered {status} without an id that can be read")
+            return Accepted(taken.id)
+        if 400 <= status <= 499 and status not in _UNCERTAIN:
+            refusal = decode(answer.body, Refusal)
+            return Refused(refusal.code if refusal else UNKNOWN_FAILURE, f"the carrier answered {status}")
+        return unclear(answer)
+
+    def events(self, call: Call) -> Heard:
+        """Read what the gateway POSTed, all of it or BadEvent; with a token in the settings it must come with it."""
+        if self._authorization is not None:
+            given = call.headers.get("authorization", "")
+            if not hmac.compare_digest(given.encode(), self._authorization.encode()):
+                raise Untrusted("Send the header 'Authorization: Bearer <token>' with the token of this connection.")
+        return Heard(read_events(call.body))
 
 
 def write_handover(submission: Submission) -> bytes:
@@ -99,45 +168,9 @@ def write_handover(submission: Submission) -> bytes:
     )
 
 
-def read_answer(status: int, asked: str, body: bytes, at: Instant) -> Outcome:
-    """Say what an answer means; `asked` is its Retry-After, "" without one, `at` when it came."""
-    if status in _BUSY:
-        return Busy(read_retry_after(asked, at), f"the carrier answered {status}")
-    if 200 <= status <= 299:
-        taken = _read(body, Taken)
-        if taken is None:
-            return InDoubt(f"the carrier answered {status} without an id that can be read")
-        return Accepted(taken.id)
-    if 400 <= status <= 499 and status not in _UNCERTAIN:
-        refusal = _read(body, Refusal)
-        return Refused(refusal.code if refusal else UNKNOWN_FAILURE, f"the carrier answered {status}")
-    return InDoubt(f"the carrier answered {status}, which does not say whether it took the message")
-
-
-def read_retry_after(text: str, at: Instant) -> int | None:
-    """Read seconds or an HTTP date as microseconds from `at`, at most a day; None where it is neither."""
-    if _SECONDS.fullmatch(text):
-        return min(int(text) * SECOND, LONGEST_RETRY_AFTER)
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    # The oldest form of an HTTP date names no zone; all forms are GMT.
-    since_epoch = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
-    return min(max(since_epoch // timedelta(microseconds=1) - at, 0), LONGEST_RETRY_AFTER)
-
-
 def read_events(body: bytes) -> list[CarrierEvent]:
     """Read what a carrier POSTed, all of it or BadEvent."""
-    if len(body) > EVENTS_LIMIT:
-        raise BadEvent(f"The events take more than {EVENTS_LIMIT:,} bytes; send fewer at a time.")
-    try:
-        told = msgspec.json.decode(body, type=list[Told] | Told)
-    except RecursionError:
-        raise BadEvent("The events cannot be read: they are nested too deeply.") from None
-    except ValueError as wrong:
-        why = "they are not UTF-8" if isinstance(wrong, UnicodeError) else str(wrong)
-        raise BadEvent(f"The events cannot be read: {why}.") from None
+    told: list[Told] | Told = decode_event(body, _ALONE_OR_IN_A_LIST)
     several = told if isinstance(told, list) else [told]
     if len(several) > MOST_EVENTS:
         raise BadEvent(f"There are more than {MOST_EVENTS:,} events; send fewer at a time.")
@@ -154,8 +187,13 @@ def _event(told: Told, place: int) -> CarrierEvent:
     raise BadEvent(f"Event {place} is neither a receipt (id and status) nor an inbound message (from, to and body).")
 
 
-def _read(body: bytes, form: type[_Form]) -> _Form | None:
-    try:
-        return msgspec.json.decode(body, type=form)
-    except (ValueError, RecursionError):
-        return None
+KIND: Final = ProviderKind(
+    name="plain_http",
+    title="A gateway of your own, over plain HTTP",
+    settings=Settings,
+    make=PlainHttp,
+    channels=frozenset(Channel),
+    media=10,
+    checked="it is our own protocol",
+    knows_key=True,
+)
