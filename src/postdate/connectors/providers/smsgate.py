@@ -45,6 +45,7 @@ from postdate.connectors.providers.reading import (
     decode_event,
     known_sid,
     locked_out,
+    misaddressed,
     same,
     seconds_left,
     unclear,
@@ -52,7 +53,7 @@ from postdate.connectors.providers.reading import (
 from postdate.core.address import Channel
 from postdate.core.instant import HOUR, MINUTE, SECOND
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
+from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused, Unreachable
 
 _TOLERANCE: Final = 5 * MINUTE  # what its documentation advises
 _FEWEST_SECONDS: Final = 5
@@ -149,7 +150,7 @@ class SmsGate:
             case 401 | 403:
                 return locked_out()
             case 404 | 405:
-                return Busy(MINUTE, "there is no sms-gate.app at this address: check base_url")
+                return misaddressed()
             case 429:
                 return busy(answer)
             case 503 if told.message is not None and told.message.endswith(_QUEUE_FULL):
