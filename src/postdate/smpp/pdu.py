@@ -159,13 +159,18 @@ class DataSmResp:
 
 @dataclass(frozen=True, slots=True)
 class QuerySm:
-    """What became of a message?"""
+    """What became of a message? The standard has no parameters here; some SMSCs take the ESME's own reference in one."""
 
     command: ClassVar[int] = Command.QUERY_SM
     message_id: str
     source_addr_ton: int = 0
     source_addr_npi: int = 0
     source_addr: str = ""
+    tlvs: tuple[Tlv, ...] = ()
+
+    def tlv(self, tag: int) -> bytes | None:
+        """The value of the first parameter with this tag, or None."""
+        return _first(self.tlvs, tag) if self.tlvs else None
 
 
 @dataclass(frozen=True, slots=True)
