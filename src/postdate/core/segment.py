@@ -17,6 +17,7 @@ from postdate.core import gsm7
 from postdate.core.smart_encoding import smart_encode
 
 HEADER_BITS: Final = 48
+_SEGMENT_BITS: Final = 1120
 
 # Units in a body of one segment, and in each part of a longer one: 1,120 and 1,072 bits of 7 or 16 bits each.
 _GSM7_ALONE: Final = 160
@@ -87,6 +88,17 @@ def segment(body: str, smart_encoded: bool = False) -> Segmentation:
     return Segmentation(Encoding.UCS2, _ucs2_parts(text, clusters, units), characters=len(clusters), units=units)
 
 
+def cut(text: str, encoding: Encoding, header_octets: int = HEADER_BITS // 8) -> tuple[str, ...]:
+    """The text of each part, as `segment` cuts it, with another header than its or in UCS-2 although GSM-7 would do.
+
+    `encoding` is GSM-7 only if the text `is_gsm7`.
+    """
+    bits = _SEGMENT_BITS - 8 * header_octets
+    if encoding is Encoding.GSM7:
+        return _gsm7_parts(text, bits // 7)
+    return _ucs2_parts(text, _clusters(text), _utf16_units(text), bits // 16)
+
+
 def count_segments(body: str) -> int:
     """Number of segments of a body as it stands (`smart_encode` it first if that is on); the same as `segment`'s."""
     if gsm7.is_gsm7(body):
@@ -114,14 +126,14 @@ def concatenation_udh(ref: int, total: int, index: int) -> bytes:
     return bytes([0x05, 0x00, 0x03, ref, total, index])
 
 
-def _gsm7_parts(text: str) -> tuple[str, ...]:
+def _gsm7_parts(text: str, most: int = _GSM7_PART) -> tuple[str, ...]:
     septets = gsm7.with_escapes(text)
     if len(septets) <= _GSM7_ALONE:
         return (text,)
     parts = []
     start = 0
     while start < len(septets):
-        end = start + _GSM7_PART
+        end = start + most
         if septets[end - 1 : end] == gsm7.ESCAPE:
             end -= 1
         parts.append(septets[start:end].replace(gsm7.ESCAPE, ""))
@@ -129,15 +141,15 @@ def _gsm7_parts(text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _ucs2_parts(text: str, clusters: Sequence[str], units: int) -> tuple[str, ...]:
+def _ucs2_parts(text: str, clusters: Sequence[str], units: int, most: int = _UCS2_PART) -> tuple[str, ...]:
     if units <= _UCS2_ALONE:
         return (text,)
     if len(clusters) == units:
-        return tuple(text[start : start + _UCS2_PART] for start in range(0, units, _UCS2_PART))
+        return tuple(text[start : start + most] for start in range(0, units, most))
     parts = []
     start = end = filled = 0
-    for length, size in _pieces(clusters):
-        if filled + size > _UCS2_PART:
+    for length, size in _pieces(clusters, most):
+        if filled + size > most:
             parts.append(text[start:end])
             start, filled = end, 0
         filled += size
@@ -145,17 +157,17 @@ def _ucs2_parts(text: str, clusters: Sequence[str], units: int) -> tuple[str, ..
     return (*parts, text[start:])
 
 
-def _pieces(clusters: Iterable[str]) -> Iterator[tuple[int, int]]:
+def _pieces(clusters: Iterable[str], most: int) -> Iterator[tuple[int, int]]:
     """Code points and UTF-16 units of each stretch to keep whole: a cluster, or a code point of one too large."""
     for cluster in clusters:
         if len(cluster) == 1:
             yield 1, 1 + (cluster > _LAST_OF_ONE_UNIT)
             continue
         units = _utf16_units(cluster)
-        if units <= _UCS2_PART:
+        if units <= most:
             yield len(cluster), units
         else:
-            yield from _pieces(cluster)
+            yield from _pieces(cluster, most)
 
 
 def _utf16_units(text: str) -> int:

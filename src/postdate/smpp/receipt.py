@@ -9,7 +9,7 @@ standard only suggests that text, and every carrier has its own idea of it. The 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from postdate.smpp.codes import Tag
@@ -41,10 +41,10 @@ class MessageState(IntEnum):
     SKIPPED = 9
 
 
-class IdForm(Enum):
+class IdForm(StrEnum):
     """How a carrier writes its ids in one place; responses and receipts may differ."""
 
-    TEXT = "text"
+    AS_IS = "as-is"
     DECIMAL = "decimal"
     HEX = "hex"
 
@@ -114,7 +114,7 @@ def receipt_tlvs(receipt: Receipt) -> tuple[Tlv, ...]:
 def normal_id(text: str, form: IdForm) -> str:
     """An id in the one form in which two spellings of it are equal: decimal, without zeros in front.
 
-    `form` is how it is written here. An id that is not a number of that form, and any in `IdForm.TEXT`, stays.
+    `form` is how it is written here. An id that is not a number of that form, and any in `IdForm.AS_IS`, stays.
     """
     if form is IdForm.DECIMAL and _DECIMAL.fullmatch(text):
         return str(int(text))
