@@ -159,7 +159,7 @@ class DataSmResp:
 
 @dataclass(frozen=True, slots=True)
 class QuerySm:
-    """What became of a message? The standard has no parameters here; some SMSCs take the ESME's own reference in one."""
+    """What became of a message? Some SMSCs take the ESME's own reference in a parameter, which the standard has not."""
 
     command: ClassVar[int] = Command.QUERY_SM
     message_id: str
