@@ -15,7 +15,7 @@ from postdate.core.address import SenderKind
 from postdate.core.instant import Instant
 from postdate.core.outcome import Outcome
 from postdate.core.resources import Sender, Service
-from postdate.flow.lane import Connection
+from postdate.flow.open_connection import OpenConnection
 from postdate.node import Node
 from postdate.settings import Settings
 
@@ -98,7 +98,7 @@ class WatchedNode(Node):
         super().__init__(settings)
         self.watch = Watch(self.clock)
 
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, connection: OpenConnection) -> None:
         await super()._open(replace(connection, connector=Watched(connection.connector, self.watch)))
 
 

@@ -24,7 +24,7 @@ from postdate.core.instant import HOUR, MINUTE, SECOND, Instant
 from postdate.core.message import Event, Message, Status
 from postdate.core.outcome import Accepted, Busy, InDoubt
 from postdate.core.resources import Account
-from postdate.flow.lane import Connection
+from postdate.flow.open_connection import OpenConnection
 from postdate.node import Node
 from postdate.settings import InvalidSettings, Settings, load
 from postdate.store.contract import MessageQuery, StoreFull, StoreUnavailable
@@ -93,7 +93,7 @@ class NodeWith(Node):
 
     async def _open_connections(self) -> None:
         await super()._open_connections()
-        await self._open(Connection("sandbox", self.carrier))
+        await self._open(OpenConnection("sandbox", self.carrier))
 
 
 async def set_up(node: Node, mps: float = 0.0) -> Account:
@@ -316,7 +316,7 @@ async def test_a_carrier_of_the_tests_takes_the_place_of_the_sandbox(tmp_path: P
     async with a_node(tmp_path) as node:
         account = await set_up(node)
         carrier = RecordingCarrier(node.clock, Power())
-        node.lanes.connections["sandbox"] = Connection("sandbox", carrier)
+        node.lanes.connections["sandbox"] = OpenConnection("sandbox", carrier)
         message = await send(node, account, HOUR)
         await advance(node, HOUR)
         assert carrier.sids == [message.sid]

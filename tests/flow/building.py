@@ -25,7 +25,7 @@ from aiohttp import web
 from cryptography.fernet import Fernet
 
 from postdate.clock import Clock, TestClock, Timer, breathe
-from postdate.connectors.contract import CarrierEvent, Condition, OnEvent, Submission
+from postdate.connectors.contract import CarrierEvent, Condition, OnEvent, State, Submission
 from postdate.core.address import SenderKind, country_code
 from postdate.core.callback import CallbackPolicy
 from postdate.core.commands import SendMessage
@@ -37,7 +37,7 @@ from postdate.flow.callbacks import Callbacks
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.ingest import Ingest, IngestRules
-from postdate.flow.lane import Connection
+from postdate.flow.open_connection import OpenConnection
 from postdate.flow.lanes import Lanes
 from postdate.flow.media import MediaFetcher
 from postdate.flow.outgoing import Network, Outgoing
@@ -464,7 +464,7 @@ class RecordingCarrier:
     """A connector that writes down what it is given, and answers by its script."""
 
     def __init__(self, clock: Clock, power: Power, script: Script = accept) -> None:
-        self.condition = Condition()
+        self.condition = Condition(State.READY)
         self._clock = clock
         self.power = power
         self.script = script
@@ -592,7 +592,7 @@ class Flow:
         self.receipts = Receipts(self.store, self.directory, clock)
         self.lanes = Lanes(self.store, clock, self.recorder, run)
         await self.carrier.open(self._take)
-        self.lanes.connections[CONNECTION] = Connection(CONNECTION, self.carrier, setup.doubt)
+        self.lanes.connections[CONNECTION] = OpenConnection(CONNECTION, self.carrier, setup.doubt)
         await self.lanes.open(self._find_sender, self._is_smart, lambda sid: f"http://node/{sid}", lambda: setup.chance)
         self.directory.sender_changed = self.lanes.follow
         ways = Ways(

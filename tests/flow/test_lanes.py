@@ -338,7 +338,6 @@ async def test_while_it_waits_to_be_tried_again_it_shows_as_sending_and_is_nobod
     assert (found.status, found.claim, found.doubt_at, found.attempts) == (Status.SENDING, None, None, 1)
 
 
-@pytest.mark.xfail(reason="Lane._come_back: one message that is never taken keeps all behind it until it expires")
 @pytest.mark.parametrize("answer", [Busy(), Unreachable()], ids=["busy", "unreachable"])
 async def test_one_message_that_is_never_taken_does_not_hold_up_the_sender_for_hours(
     tmp_path: Path, answer: Outcome
@@ -399,9 +398,6 @@ async def test_where_the_carrier_knows_our_key_a_doubt_is_sent_again(tmp_path: P
         assert (await flow.read(message)).status is Status.SENT
 
 
-@pytest.mark.xfail(
-    reason="Lane._book: what was in doubt and could not be sent again in time fails; it may be delivered"
-)
 async def test_what_is_in_doubt_and_expires_before_it_can_be_sent_again_is_in_doubt(tmp_path: Path) -> None:
     async with flowing(tmp_path, setup=RETRY) as flow:
         flow.carrier.script = lambda s: InDoubt("no answer") if s.attempt == 1 else Unreachable()
@@ -412,7 +408,6 @@ async def test_what_is_in_doubt_and_expires_before_it_can_be_sent_again_is_in_do
         assert found.doubt_at is not None
 
 
-@pytest.mark.xfail(reason="Lanes.in_doubt: after a crash, what has expired meanwhile fails; it may be delivered")
 async def test_what_a_crash_left_in_doubt_and_expires_before_the_next_start_is_in_doubt(tmp_path: Path) -> None:
     async with flowing(tmp_path, setup=RETRY) as flow:
         flow.carrier.script = script(Keeps())
@@ -630,7 +625,6 @@ async def test_a_carrier_that_does_not_answer_keeps_nobody_from_stopping_and_lea
     assert (await flow.read(taken)).status is Status.SENT
 
 
-@pytest.mark.xfail(reason="Lanes.stop waits without end for a lane whose claimed message is not due by the wall clock")
 async def test_a_wall_clock_that_was_set_back_keeps_nobody_from_stopping(tmp_path: Path) -> None:
     clock = JumpingClock(START)
     async with flowing(tmp_path, clock=clock) as flow:

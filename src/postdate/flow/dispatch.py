@@ -110,8 +110,6 @@ class Dispatcher:
 
     async def _resume(self, message: Message) -> None:
         """Take up a message that was decided before this run of the node, or twice in it."""
-        if message.doubt_at is not None:
-            return
         if message.status in PENDING:  # moved to a later time, or the clock was set back: not due yet
             self._ways.notice(Cursor(message.due_at, message.sid))
             return

@@ -4,15 +4,23 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from postdate.clock import Clock
+from postdate.connectors.contract import Asks, Submission
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.outcome import DoubtPolicy
 from postdate.core.resources import Sender
 from postdate.flow.group_commit import GroupCommit
-from postdate.flow.lane import Booking, Connection, Entry, Lane, LaneTools, queue_limit
+from postdate.flow.lane import Lane, queue_limit
+from postdate.flow.lane_tools import Booking, Entry, LaneTools
+from postdate.flow.open_connection import OpenConnection
 from postdate.flow.recorder import Recorder
-from postdate.store.contract import Doubted, Failed, Returned, Store
+from postdate.flow.submission import submission_of
+from postdate.store.contract import Doubted, Failed, Store
+
+Inquire = Callable[[Message, Submission, OpenConnection], None]
 
 MOST_IN_A_COMMIT = 16  # bookings in one transaction
 
@@ -32,7 +40,9 @@ class Lanes:
         self._places = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tools: LaneTools
-        self.connections: dict[str, Connection] = {}
+        self.connections: dict[str, OpenConnection] = {}
+        # Told of a hand-off without an outcome whose carrier can be asked about it.
+        self.inquire: Inquire = lambda message, submission, connection: None
         self.broken: Callable[[BaseException], None] = lambda error: None  # told when a lane cannot go on
 
     @property
@@ -57,13 +67,27 @@ class Lanes:
         self._find_sender = find_sender
         self._tools = LaneTools(
             self._store, self._clock, self._claims, self._recorder, self.connections, find_sender, is_smart, media_url,
-            chance, self._sids.discard,
+            chance, self._sids.discard, lambda *doubt: self.inquire(*doubt), self._places,
         )  # fmt: skip
 
     def has_room(self, sender: Sender, segments: int) -> bool:
         """Say whether the sender's queue can take this many segments more."""
         lane = self._lanes.get(sender.sid)
         return segments <= queue_limit(sender) if lane is None else lane.has_room(segments)
+
+    def use(self, connection: OpenConnection) -> None:
+        """Hand messages over to this connection from now on, under its name."""
+        self.connections[connection.name] = connection
+        self.wake()
+
+    def leave(self, name: str) -> OpenConnection | None:
+        """Hand nothing more over to the connection of this name; its senders' messages wait."""
+        return self.connections.pop(name, None)
+
+    def wake(self) -> None:
+        """Hear that a connection may be usable now, or not any more."""
+        for lane in self._lanes.values():
+            lane.wake()
 
     def follow(self, sender_sid: str) -> None:
         """Hear that a sender was changed or removed."""
@@ -77,22 +101,34 @@ class Lanes:
         self._sids.add(message.sid)
         lane = self._lane(sender)
         segments = max(message.num_segments, 1)
-        lane.put(Entry(next(self._places), message.sid, segments, message.due_at, message.expires_at))
+        doubtful = message.doubt_at is not None
+        lane.put(Entry(next(self._places), message.sid, segments, message.due_at, message.expires_at, doubtful))
 
     async def in_doubt(self, message: Message) -> None:
         """Settle a hand-off that an earlier run of the node left without an outcome, as its connection wants."""
         sender = self._find_sender(message.sender_sid)
         connection = self.connections.get(sender.connection) if sender is not None else None
-        if sender is not None and connection is not None and connection.doubt is DoubtPolicy.RETRY:
+        policy = connection.doubt if connection is not None else DoubtPolicy.HOLD
+        if sender is not None and policy is DoubtPolicy.RETRY:
             # The claim names the earlier run: give it back in that name, then it may be claimed again.
-            await self._store.record([Returned(message.sid)], message.claim or "", self._clock.now())
-            self.put(message, sender)
+            await self._store.record([Doubted(message.sid, again=True)], message.claim or "", self._clock.now())
+            self.put(msgspec.structs.replace(message, doubt_at=self._clock.now()), sender)
+        elif connection is not None and policy is DoubtPolicy.QUERY and isinstance(connection.connector, Asks):
+            self.inquire(message, submission_of(message, smart=False), connection)
         else:
             await self._store.record([Doubted(message.sid)], message.claim or "", self._clock.now())
 
+    def again(self, message: Message) -> None:
+        """Take up a message that its carrier has not, for certain."""
+        sender = self._find_sender(message.sender_sid)
+        if sender is not None:
+            self.put(message, sender)
+        else:
+            self._recorder.put(Failed(message.sid, 21606))
+
     async def no_sender(self, message: Message) -> None:
         """Refuse a queued message whose sender was removed meanwhile."""
-        self._recorder.put(Failed(message.sid, 21606))
+        self._recorder.put(Doubted(message.sid) if message.doubt_at is not None else Failed(message.sid, 21606))
 
     async def stop(self, seconds: float = 10.0) -> None:
         """Book nothing more and let what is claimed go; return when all outcomes are in.
