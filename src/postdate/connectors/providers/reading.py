@@ -110,6 +110,11 @@ def e164(number: str) -> str:
     return f"+{number}" if _NUMBER.fullmatch(number) else number
 
 
+def digits(address: str) -> str:
+    """Return a number without its plus, for carriers that want it so; a short code or a name as it is."""
+    return address[1:] if address[:1] == "+" and address[1:].isdigit() else address
+
+
 def seconds_left(expires_at: Instant, at: Instant, fewest: int, most: int) -> int:
     """Return the whole seconds that a message is still worth delivering for, within what a carrier takes."""
     return max(fewest, min(most, (expires_at - at) // SECOND))
