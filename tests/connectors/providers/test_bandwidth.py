@@ -149,21 +149,18 @@ def test_a_full_queue_waits_as_asked() -> None:
 
 
 def told(kind: str, error: int | None = None, **more: object) -> dict[str, object]:
-    message = {"id": REF, "owner": SENDER, "applicationId": APPLICATION, "segmentCount": 1, "direction": "out"}
-    message |= {"to": [RECIPIENT], "from": SENDER, "text": "", "tag": SID} | more
+    event = {"type": kind, "time": "2030-01-01T12:00:05Z", "to": RECIPIENT, "description": "ok"}
     code = {} if error is None else {"errorCode": error}
-    return {
-        "type": kind,
-        "time": "2030-01-01T12:00:05Z",
-        "to": RECIPIENT,
-        "description": "ok",
-        "message": message,
-    } | code
+    known = {"id": REF, "owner": SENDER, "applicationId": APPLICATION, "time": "2030-01-01T12:00:00Z"}
+    sides = {"segmentCount": 1, "direction": "out", "to": [RECIPIENT], "from": SENDER, "text": "", "tag": SID}
+    return {**event, **code, "message": {**known, **sides, **more}}
 
 
 def received(**more: object) -> dict[str, object]:
-    message = {"id": "147", "owner": SENDER, "to": [SENDER], "from": RECIPIENT, "text": "STOP", "direction": "in"}
-    return {"type": "message-received", "to": SENDER, "description": "in", "message": {**message, **more}}
+    event = {"type": "message-received", "time": "2030-01-01T12:00:05Z", "to": SENDER, "description": "in"}
+    known = {"id": "147", "owner": SENDER, "applicationId": APPLICATION, "time": "2030-01-01T12:00:00Z"}
+    sides = {"segmentCount": 1, "direction": "in", "to": [SENDER], "from": RECIPIENT, "text": "STOP"}
+    return {**event, "message": {**known, **sides, **more}}
 
 
 @pytest.mark.parametrize(
