@@ -67,18 +67,21 @@ def encode(pdu: Pdu) -> bytes:
     body, status = pdu.body, pdu.status
     try:
         octets = b"" if status and not _has_content(body) else _ENCODERS.get(type(body), _encode_fields)(body)
-        return _HEADER.pack(HEADER_LENGTH + len(octets), body.command, status, pdu.sequence) + octets
+        frame = _HEADER.pack(HEADER_LENGTH + len(octets), body.command, status, pdu.sequence) + octets
     except (UnicodeEncodeError, error):
         raise ValueError(
             f"a field of this {type(body).__name__} cannot be written: text is Latin-1, numbers are single octets"
         ) from None
+    if len(frame) > LONGEST_FRAME:
+        raise ValueError(f"{len(frame)} octets are more than a receiver takes in one PDU: send less at once")
+    return frame
 
 
 def decode(frame: bytes) -> Pdu | Malformed:
     """Read one whole frame, header and body; ValueError if it is not as long as it says."""
-    length, command, status, sequence = _HEADER.unpack_from(frame)
-    if length != len(frame):
+    if len(frame) < HEADER_LENGTH or int.from_bytes(frame[:4], "big") != len(frame):
         raise ValueError("this is not one whole frame: cut the stream by the length in front of each")
+    _, command, status, sequence = _HEADER.unpack_from(frame)
     decoder = _DECODERS.get(command)
     if decoder is None:
         return Malformed(Fault.UNKNOWN_COMMAND, command, status, sequence, frame)
