@@ -113,7 +113,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("default_mps", "fast", "valid number"),
     ("sandbox_seed", "1.5", "valid integer"),
     ("carrier_doubt", "query", "expected one of: hold, retry"),
-    ("default_connection", "smpp", "expected one of: sandbox, http"),
+    ("default_connection", "My SMSC", "should match pattern"),
     ("max_body_bytes", "1023", "greater than or equal to 1024"),
     ("max_header_bytes", "1023", "greater than or equal to 1024"),
     ("max_parameters", "9", "greater than or equal to 10"),

@@ -6,6 +6,7 @@ No part finds another by itself; what a step needs of another it gets here, as a
 import asyncio
 import base64
 import hashlib
+import hmac
 import os
 import random
 import secrets
@@ -18,23 +19,27 @@ import msgspec
 from cryptography.fernet import Fernet
 
 from postdate.api.app import App
-from postdate.api.parts import Parts, TakeCall
+from postdate.api.parts import CarrierWay, Parts, TakeCall
 from postdate.api.server import WebServer
 from postdate.clock import Clock, SystemClock, TestClock, breathe
-from postdate.connectors.contract import CarrierEvent, Connector
+from postdate.connectors.contract import CarrierEvent
 from postdate.connectors.http import HttpConnector, HttpWay, http_connector
+from postdate.connectors.kinds import Surroundings, kind_of, read_settings
 from postdate.connectors.providers import plain_http
 from postdate.connectors.sandbox import Sandbox
 from postdate.connectors.sandbox_script import Script
+from postdate.core.events_url import events_key, events_path, message_query
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.outcome import DoubtPolicy
-from postdate.core.resources import Account, AccountStatus, Sender, Service
+from postdate.core.resources import Account, AccountStatus, Connection, Sender, Service
 from postdate.flow.callbacks import Callbacks
+from postdate.flow.connections import DRAIN_SECONDS, Built, Connections, ConnectionTools, close_connector
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.housekeeping import Housekeeping
 from postdate.flow.ingest import Ingest, IngestRules
+from postdate.flow.inquiries import Inquiries
 from postdate.flow.lanes import Lanes
 from postdate.flow.media import MediaFetcher
 from postdate.flow.open_connection import OpenConnection
@@ -49,7 +54,6 @@ from postdate.store.sqlite import SqliteStore
 # A thread that waits for the interpreter waits this long at most: the writer's statements are few and large, and each
 # would otherwise be held up for 5 ms by a busy event loop (docs/decisions/0003).
 SWITCH_INTERVAL = 0.0001
-DRAIN_SECONDS = 10.0
 _QUIET_ROUNDS = 6
 
 
@@ -83,10 +87,12 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
-        self.store = SqliteStore(settings.data / "postdate.db", on_news=lambda: self.callbacks.wake())
+        self.store = SqliteStore(settings.data / "postdate.db", on_news=lambda rows: self.callbacks.take(rows))
         await self.store.open()
         self._stack.push_async_callback(self.store.close)
-        self.directory = Directory(self.store, _sealer(settings))
+        key = _sealing_key(settings)
+        self._events_secret = hmac.digest(base64.urlsafe_b64decode(key), b"events of carriers", "sha256")
+        self.directory = Directory(self.store, Fernet(key))
         await self.directory.load()
         self.outgoing = Outgoing(settings.allow_networks)
         self._stack.push_async_callback(self.outgoing.close)
@@ -101,7 +107,10 @@ class Node:
 
     async def _start_sending(self) -> None:
         self.lanes = Lanes(self.store, self.clock, self.recorder, self.run_name)
+        self.inquiries = Inquiries(self.store, self.clock)
+        self.lanes.inquire, self.inquiries.again = self.inquiries.begin, self.lanes.again
         await self._open_connections()
+        self._stack.push_async_callback(self.inquiries.stop)
         await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
         self.directory.sender_changed = self.lanes.follow
         self.lanes.broken = self._broke
@@ -113,6 +122,8 @@ class Node:
             in_doubt=self.lanes.in_doubt,
             no_sender=self.lanes.no_sender,
             notice=lambda timer: self.scheduler.notice(timer),
+            media_of=self.lanes.media_of,
+            media_url=self._media_url,
         )
         self.dispatcher = Dispatcher(self.store, self.directory, self.clock, ways, self.run_name)
         self.media = MediaFetcher(self.store, self.outgoing, self.clock, self.dispatcher.take)
@@ -157,6 +168,9 @@ class Node:
             base_url=self._base_url,
             advance_to=self.advance_to,
             carrier_events=events,
+            carrier_way=self._carrier_way,
+            connections=self.connections,
+            events_url=lambda resource: self.events_url(resource)(),
         )
 
     async def _open_connections(self) -> None:
@@ -168,14 +182,44 @@ class Node:
             token = settings.carrier_token.get_secret_value() if settings.carrier_token else None
             self.http = _plain_http(settings.carrier_url, token, self.clock)
             await self._open(OpenConnection("http", self.http, DoubtPolicy(settings.carrier_doubt)))
+        tools = ConnectionTools(self._build, self.receipts.take, self.lanes.use, self.lanes.leave, self.lanes.wake)
+        self.connections = Connections(self.directory, self.clock, tools)
+        self.directory.connection_changed = self.connections.follow
+        self._stack.push_async_callback(self.connections.close)
+        await self.connections.open()
 
     async def _open(self, connection: OpenConnection) -> None:
         async def on_event(event: CarrierEvent) -> None:
             await self.receipts.take(connection.name, event)
 
+        connection.connector.condition.on_change = self.lanes.wake
         await connection.connector.open(on_event)
-        self._stack.push_async_callback(_close, connection.connector)
-        self.lanes.connections[connection.name] = connection
+        self._stack.push_async_callback(close_connector, connection.connector)
+        self.lanes.use(connection)
+
+    def _build(self, resource: Connection) -> Built:
+        """Return the connector for a configured connection; ValueError says why it cannot be used."""
+        kind = kind_of(resource.kind)
+        hidden = msgspec.json.decode(self.directory.unseal(resource.sealed))
+        settings = read_settings(kind, {**resource.settings, **hidden})
+        url = self.events_url(resource)
+        around = Surroundings(
+            clock=self.clock,
+            chance=lambda: secrets.token_bytes(16),
+            events_url=lambda sid: url() + message_query(self._events_secret, resource.sid, sid),
+        )
+        return Built(kind.build(resource.name, settings, around), kind.media)
+
+    def events_url(self, resource: Connection) -> Callable[[], str]:
+        """Return what gives the URL at which the carrier of a connection reports; the port is known once it listens."""
+        path = events_path(resource.name, events_key(self._events_secret, resource.sid))
+        return lambda: self._base_url() + path
+
+    def _carrier_way(self, name: str) -> CarrierWay | None:
+        opened, resource = self.connections.find(name), self.directory.connection(name)
+        if opened is None or resource is None or not isinstance(opened.connector, HttpConnector):
+            return None
+        return CarrierWay(resource.sid, self._events_secret, opened.connector.take)
 
     def _begin(self, run: Callable[[], Coroutine[object, object, None]], stop: Callable[[], None]) -> None:
         """Run a part in a task of its own; stop it in its turn. A part that breaks ends the node: `failed` says why."""
@@ -229,8 +273,9 @@ class Node:
             and self.media.idle
             and self.receipts.idle
             and self.callbacks.idle
-            and self.sandbox.idle
-            and (self.http is None or self.http.idle)
+            and self.inquiries.idle
+            and self.connections.idle
+            and all(getattr(one.connector, "idle", True) for one in self.lanes.connections.values())
         )
 
     async def settle(self) -> None:
@@ -296,32 +341,25 @@ def _plain_http(url: str, token: str | None, clock: Clock) -> HttpConnector:
     return http_connector(way, clock, lambda: secrets.token_bytes(16))
 
 
-async def _close(connector: Connector) -> None:
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            await connector.drain()
-    except TimeoutError:
-        pass  # `close` says what is still open, truthfully
-    await connector.close()
-
-
 def _clock(settings: Settings) -> Clock:
     system = SystemClock()
     return TestClock(system.now()) if settings.test_clock else system
 
 
-def _sealer(settings: Settings) -> Fernet:
-    """Return the cipher for tokens at rest, from the setting or the key file that is made at first start."""
+def _sealing_key(settings: Settings) -> bytes:
+    """Return the key for secrets at rest, from the setting or the key file that is made at first start."""
     if settings.secret_key is not None:
         digest = hashlib.sha256(settings.secret_key.get_secret_value().encode()).digest()
-        return Fernet(base64.urlsafe_b64encode(digest))
+        return base64.urlsafe_b64encode(digest)
     path = settings.data / "secret.key"
+    key = _key_file(path)
     try:
-        return Fernet(_key_file(path))
+        Fernet(key)
     except ValueError:
         raise StoreUnavailable(
             f"{path} is not a key: put back the one that was made with this store, or set POSTDATE_SECRET_KEY"
         ) from None
+    return key
 
 
 def _key_file(path: Path) -> bytes:

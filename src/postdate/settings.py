@@ -61,7 +61,11 @@ class Settings(BaseSettings):
     carrier_url: str | None = Field(None, description="URL of a plain HTTP carrier: the connection named 'http'.")
     carrier_token: SecretStr | None = Field(None, description="Bearer token for the plain HTTP carrier.")
     carrier_doubt: str = Field("hold", description="What follows an unknown outcome there: hold or retry.")
-    default_connection: str = Field("sandbox", description="Connection of a new number: sandbox or http.")
+    default_connection: str = Field(
+        "sandbox",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        description="Connection of a new number: sandbox, http, or the name of a connection that was added.",
+    )
     max_body_bytes: int = Field(65_536, ge=1_024, description="Largest request body.")
     max_header_bytes: int = Field(16_384, ge=1_024, description="Largest request head.")
     max_parameters: int = Field(200, ge=10, description="Most parameters in a request.")
@@ -105,11 +109,6 @@ class Settings(BaseSettings):
     @classmethod
     def _doubt(cls, value: str) -> str:
         return _one_of(value, "hold", "retry")
-
-    @field_validator("default_connection")
-    @classmethod
-    def _connection(cls, value: str) -> str:
-        return _one_of(value, "sandbox", "http")
 
     @field_validator("public_url", "carrier_url")
     @classmethod

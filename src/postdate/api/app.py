@@ -17,6 +17,7 @@ from postdate.api import (
     applications,
     channel_senders,
     clock,
+    connections,
     events,
     handsets,
     keys,
@@ -38,6 +39,7 @@ _APPLICATIONS = f"{_ACCOUNT}/Applications"
 _SERVICES = "/v1/Services"
 _CAMPAIGNS = f"{_SERVICES}/{{service_sid}}/Compliance/Usa2p"
 _CHANNEL_SENDERS = "/postdate/v1/ChannelSenders"
+_CONNECTIONS = "/postdate/v1/Connections"
 _HANDSETS = "/postdate/v1/Handsets"
 
 Paths = Mapping[str, Mapping[str, Handler]]
@@ -110,6 +112,10 @@ PATHS: Paths = {
     _HANDSETS: {"GET": handsets.list_all},
     f"{_HANDSETS}/{{number}}": {"GET": handsets.fetch},
     f"{_HANDSETS}/{{number}}/Messages": {"POST": handsets.reply},
+    _CONNECTIONS: {"GET": connections.list_all, "POST": connections.create},
+    f"{_CONNECTIONS}/Kinds": {"GET": connections.list_kinds},
+    f"{_CONNECTIONS}/{{sid}}": {"GET": connections.fetch, "POST": connections.update, "DELETE": connections.delete},
+    f"{_CONNECTIONS}/{{sid}}/Test": {"POST": connections.test},
     "/postdate/v1/TestClock": {"GET": clock.fetch, "POST": clock.move},
 }
 

@@ -7,7 +7,8 @@ from postdate.clock import Clock
 from postdate.connectors.providers.contract import Call, Heard
 from postdate.connectors.sandbox import Sandbox
 from postdate.core.instant import Instant
-from postdate.core.resources import Account
+from postdate.core.resources import Account, Connection
+from postdate.flow.connections import Connections
 from postdate.flow.directory import Directory
 from postdate.flow.ingest import Ingest
 from postdate.settings import Settings
@@ -44,4 +45,6 @@ class Parts:
     base_url: Callable[[], str]
     advance_to: Callable[[Instant], Awaitable[None]]
     carrier_events: Mapping[str, TakeCall]  # those with a token of their own, at the path without a key
+    connections: Connections
+    events_url: Callable[[Connection], str]  # where the connection's carrier reports
     carrier_way: Callable[[str], CarrierWay | None] = no_carrier_way  # by the connection's name

@@ -14,7 +14,6 @@ from postdate.core.address import SenderKind
 from postdate.core.errors import Rejected
 from postdate.core.resources import SENDER_PREFIX, Application, Sender, Webhooks
 from postdate.flow.directory import changed
-from postdate.settings import Settings
 from postdate.store.contract import AlreadyExists
 
 MOST_MPS = 100_000
@@ -46,8 +45,8 @@ def amended(request: Request, before: Sender) -> Sender:
     return changed(
         before,
         friendly_name=read_name(form, before.friendly_name),
-        mps=_read_mps(form, before.mps),
-        connection=_read_connection(form, request.parts.settings, before.connection),
+        mps=read_mps(form, before.mps),
+        connection=_read_connection(request, before.connection),
         mms=read_flag(form, "Mms", before.mms),
         webhooks=read_webhooks(form, before.webhooks, _read_application(request, before.webhooks)),
         updated_at=request.parts.clock.now(),
@@ -93,7 +92,8 @@ def extension_json(sender: Sender) -> dict[str, Any]:
     return {"mps": sender.mps, "connection": sender.connection, "messaging_service_sid": sender.service_sid}
 
 
-def _read_mps(form: Form, before: float) -> float:
+def read_mps(form: Form, before: float) -> float:
+    """Return the Mps, `before` where it is missing; raise Rejected (20001) where it is no rate."""
     text = form.text("Mps")
     if text is None:
         return before
@@ -105,10 +105,18 @@ def _read_mps(form: Form, before: float) -> float:
     return float(text)
 
 
-def _read_connection(form: Form, settings: Settings, before: str) -> str:
-    """Return the name of a connection that the node has."""
-    http = () if settings.carrier_url is None else ("http",)
-    return form.choice("Connection", "sandbox", *http) or before
+def _read_connection(request: Request, before: str) -> str:
+    """Return the name of a connection that the node has, and that is the account's or its parent's."""
+    name = request.form.text("Connection") or before
+    parts = request.parts
+    http = () if parts.settings.carrier_url is None else ("http",)
+    mine = (request.account.sid, request.account.owner_sid)
+    found = parts.directory.connection(name)
+    if name not in ("sandbox", *http) and (found is None or found.account_sid not in mine):
+        raise Rejected(
+            20001, f"There is no Connection named {shown(name)}: see `postdate connections list`, or sandbox."
+        )
+    return name
 
 
 def _read_application(request: Request, before: Webhooks) -> str | None:

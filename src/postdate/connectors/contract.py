@@ -10,7 +10,7 @@ message in doubt is an `Asks` too.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -102,15 +102,33 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(slots=True)
 class Condition:
-    """How a connector is doing, for people to look at; texts hold no secret and no word of the carrier's."""
+    """How a connector is doing, for people to look at; texts hold no secret and no word of the carrier's.
 
-    state: State = State.CLOSED
-    links: int = 0  # TCP links that are bound; 0 where there is no such thing
-    last_error: str = ""
-    last_error_at: Instant | None = None
-    details: dict[str, str] = field(default_factory=dict)
+    The connector alone writes it. `links` are TCP links that are bound, 0 where there is no such thing. `on_change` is
+    called when the state becomes another.
+    """
+
+    __slots__ = ("_state", "details", "last_error", "last_error_at", "links", "on_change")
+
+    def __init__(self, state: State = State.CLOSED) -> None:
+        self._state = state
+        self.links = 0
+        self.last_error = ""
+        self.last_error_at: Instant | None = None
+        self.details: dict[str, str] = {}
+        self.on_change: Callable[[], None] = lambda: None
+
+    @property
+    def state(self) -> State:
+        """Say whether the way to the carrier can be used."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        if state is not self._state:
+            self._state = state
+            self.on_change()
 
 
 class Connector(Protocol):

@@ -20,13 +20,18 @@ from postdate.core.resources import (
     AccountStatus,
     ApiKey,
     Application,
+    Connection,
     Resource,
     Sender,
     Service,
 )
 from postdate.store.contract import Store, StoreUnavailable
 
-R = TypeVar("R", Account, ApiKey, Application, Sender, Service)
+_OTHER_KEY = (
+    "the secrets in the store were sealed with another key: "
+    "give the right one (POSTDATE_SECRET_KEY, or secret.key in the data folder)"
+)
+R = TypeVar("R", Account, ApiKey, Application, Connection, Sender, Service)
 K = TypeVar("K")
 
 
@@ -36,6 +41,7 @@ class Directory:
     def __init__(self, store: Store, sealer: Fernet) -> None:
         self._store = store
         self.sender_changed: Callable[[str], None] = lambda sid: None
+        self.connection_changed: Callable[[str], None] = lambda name: None
         self._sealer = sealer
         self._all: dict[str, Resource] = {}
         self._tokens: dict[str, bytes] = {}
@@ -52,6 +58,13 @@ class Directory:
     def seal(self, token: str) -> str:
         """Return a token as it is kept at rest."""
         return self._sealer.encrypt(token.encode()).decode()
+
+    def unseal(self, sealed: str) -> str:
+        """Return what was sealed; StoreUnavailable where it was sealed with another key."""
+        try:
+            return self._sealer.decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise StoreUnavailable(_OTHER_KEY) from None
 
     def token_of(self, account_sid: str) -> str:
         """Return an account's auth token, for signing callbacks."""
@@ -77,6 +90,10 @@ class Directory:
     def owner_of(self, address: str) -> Sender | None:
         """Return whoever's sender this address is: where an inbound message belongs. A name cannot be written to."""
         return self._owners.get(address)
+
+    def connection(self, name: str) -> Connection | None:
+        """Return the connection of this name."""
+        return next((found for found in self.every(Connection) if found.name == name), None)
 
     def pool(self, service_sid: str) -> tuple[Sender, ...]:
         """Return the senders of a messaging service, in the order they were added."""
@@ -115,6 +132,8 @@ class Directory:
         self._keep(resource)
         if isinstance(resource, Sender):
             self.sender_changed(resource.sid)
+        elif isinstance(resource, Connection):
+            self.connection_changed(resource.name)
 
     async def remove(self, sid: str) -> None:
         """Remove a resource; a service that goes leaves its senders free, but its alpha senders go with it."""
@@ -130,18 +149,14 @@ class Directory:
         if isinstance(gone, Sender):
             self._forget(gone)
             self.sender_changed(gone.sid)
+        elif isinstance(gone, Connection):
+            self.connection_changed(gone.name)
 
     def _keep(self, resource: Resource) -> None:
         before = self._all.get(resource.sid)
         self._all[resource.sid] = resource
         if isinstance(resource, Account):
-            try:
-                self._tokens[resource.sid] = self._sealer.decrypt(resource.sealed_token.encode())
-            except InvalidToken:
-                raise StoreUnavailable(
-                    "the auth tokens in the store were sealed with another key: "
-                    "give the right one (POSTDATE_SECRET_KEY, or secret.key in the data folder)"
-                ) from None
+            self._tokens[resource.sid] = self.unseal(resource.sealed_token).encode()
         elif isinstance(resource, Sender):
             if isinstance(before, Sender):
                 self._forget(before)

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from postdate.clock import Clock
 from postdate.core.commands import segments_of
-from postdate.core.decision import Assign, Decision, Facts, Fetch, Hold, decide
+from postdate.core.decision import Assign, Decision, Facts, Fetch, Hold, Refuse, decide
 from postdate.core.instant import MILLISECOND
 from postdate.core.message import PENDING, Message, Status
 from postdate.core.resources import Account, AccountStatus, Sender, Service
 from postdate.flow.directory import Directory
+from postdate.flow.open_connection import MOST_MEDIA
 from postdate.store.contract import Cursor, Dispatched, Due, Store
 
 LEAD = 250 * MILLISECOND  # decided at most this long before it is due: lateness hides the commits
+
+_SOME_MEDIUM = f"ME{0:032}"  # all links are of one length
 
 
 @dataclass(slots=True)
@@ -31,6 +34,8 @@ class Ways:
     in_doubt: Callable[[Message], Awaitable[None]]
     no_sender: Callable[[Message], Awaitable[None]]
     notice: Callable[[Cursor], None]
+    media_of: Callable[[Sender], int] = lambda sender: MOST_MEDIA  # how many its connection carries in one message
+    media_url: Callable[[str], str] = lambda sid: sid
 
 
 class Dispatcher:
@@ -73,12 +78,22 @@ class Dispatcher:
             has_room=room.has_room,
         )
         # A message is released a little before it is due, and decided as of when it is.
-        decision = decide(message, facts, max(at, message.due_at))
+        decision = self._converted(decide(message, facts, max(at, message.due_at)), message, service)
         if isinstance(decision, Assign):
             room.take(decision.sender, decision.segments)
             room.sticky[place] = decision.sender.sid
             self._turns[place[0]] += 1
         return decision
+
+    def _converted(self, decision: Decision, message: Message, service: Service | None) -> Decision:
+        """Where the sender's connection carries no media, or not so many, the links go in the text, and count."""
+        if not isinstance(decision, Assign) or len(message.media_urls) <= self._ways.media_of(decision.sender):
+            return decision
+        if service is not None and not service.mms_converter:
+            return Refuse(30011)
+        links = [self._ways.media_url(_SOME_MEDIUM)] * len(message.media_urls)
+        text = "\n".join(filter(None, (message.body, *links)))
+        return Assign(decision.sender, segments_of(text, False, is_smart(message, service)))
 
     def _is_opted_out(self, message: Message, scopes: Sequence[str]) -> bool:
         """A STOP to the service, to the message's own sender, or to any number of the pool it could come from."""

@@ -15,7 +15,7 @@ from postdate.core.resources import Sender
 from postdate.flow.group_commit import GroupCommit
 from postdate.flow.lane import Lane, queue_limit
 from postdate.flow.lane_tools import Booking, Entry, LaneTools
-from postdate.flow.open_connection import OpenConnection
+from postdate.flow.open_connection import MOST_MEDIA, OpenConnection
 from postdate.flow.recorder import Recorder
 from postdate.flow.submission import submission_of
 from postdate.store.contract import Doubted, Failed, Store
@@ -80,14 +80,19 @@ class Lanes:
         self.connections[connection.name] = connection
         self.wake()
 
-    def leave(self, name: str) -> OpenConnection | None:
+    def leave(self, name: str) -> None:
         """Hand nothing more over to the connection of this name; its senders' messages wait."""
-        return self.connections.pop(name, None)
+        self.connections.pop(name, None)
 
     def wake(self) -> None:
         """Hear that a connection may be usable now, or not any more."""
         for lane in self._lanes.values():
             lane.wake()
+
+    def media_of(self, sender: Sender) -> int:
+        """Return how many media a message from this sender can carry."""
+        connection = self.connections.get(sender.connection)
+        return connection.media if connection is not None else MOST_MEDIA
 
     def follow(self, sender_sid: str) -> None:
         """Hear that a sender was changed or removed."""

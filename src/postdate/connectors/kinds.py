@@ -1,0 +1,172 @@
+"""Every kind of connection in one list: what it is set up with, what it can do, and how its connector is built.
+
+Settings come as one JSON object. The secrets among them are kept apart from the rest, encrypted; whoever shows settings
+shows the rest only. A kind's settings are a msgspec Struct whose fields describe themselves.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from postdate.clock import Clock
+from postdate.connectors.contract import Connector
+from postdate.connectors.http import HttpWay, http_connector
+from postdate.connectors.providers import (
+    aws,
+    bandwidth,
+    httpsms,
+    infobip,
+    plain_http,
+    plivo,
+    sinch,
+    smsgate,
+    telnyx,
+    twilio,
+    vonage,
+)
+from postdate.connectors.providers.contract import AsksProvider, ProviderKind
+from postdate.core.address import Channel
+
+
+class InvalidConnection(ValueError):
+    """Settings that cannot be used: the text names the setting and says what is expected, never what was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What connectors are given of the node; `chance` gives 16 random bytes, `events_url` a message's own URL."""
+
+    clock: Clock
+    chance: Callable[[], bytes]
+    events_url: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of connection; `media` is how many one message can carry, `checked` what its shapes were held against."""
+
+    name: str
+    title: str
+    settings: type[msgspec.Struct]
+    channels: frozenset[Channel]
+    media: int
+    checked: str
+    receipts: bool
+    inbound: bool
+    knows_key: bool
+    can_ask: bool
+    build: Callable[[str, Any, Surroundings], Connector]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """One setting of a kind, as the manual, the API and the command line show it; `default` is JSON, None: required."""
+
+    name: str
+    description: str
+    secret: bool
+    default: str | None
+
+
+def _http(kind: ProviderKind) -> Kind:
+    def build(name: str, settings: Any, around: Surroundings) -> Connector:
+        way = HttpWay(name, kind.make(settings), settings, around.events_url)
+        return http_connector(way, around.clock, around.chance)
+
+    return Kind(
+        name=kind.name,
+        title=kind.title,
+        settings=kind.settings,
+        channels=kind.channels,
+        media=kind.media,
+        checked=kind.checked,
+        receipts=kind.receipts,
+        inbound=kind.inbound,
+        knows_key=kind.knows_key,
+        can_ask=isinstance(kind.make, type) and issubclass(kind.make, AsksProvider),
+        build=build,
+    )
+
+
+_PROVIDERS: Final = (
+    twilio, vonage, telnyx, plivo, sinch, infobip, bandwidth, aws, smsgate, httpsms,
+    plain_http,
+)  # fmt: skip
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {kind.name: kind for kind in (_http(module.KIND) for module in _PROVIDERS)}
+)
+
+
+def kind_of(name: str) -> Kind:
+    """Return the kind of this name; raise InvalidConnection where there is none."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise InvalidConnection(f"There is no such kind of connection; the kinds are {', '.join(KINDS)}.")
+    return kind
+
+
+def setting_fields(kind: Kind) -> list[SettingField]:
+    """Return what can be set of a kind, in the order of its declaration."""
+    described = msgspec.json.schema(kind.settings)["$defs"][kind.settings.__name__]["properties"]
+    secrets = secret_names(kind)
+    return [
+        SettingField(
+            name=field.encode_name,
+            description=_description(described[field.encode_name]),
+            secret=field.encode_name in secrets,
+            default=None if field.required else _default(field),
+        )
+        for field in msgspec.structs.fields(kind.settings)
+    ]
+
+
+def secret_names(kind: Kind) -> frozenset[str]:
+    """Return the names of the settings that are secrets."""
+    info = msgspec.inspect.type_info(kind.settings)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return frozenset(field.encode_name for field in info.fields if _is_secret(field.type))
+
+
+def read_settings(kind: Kind, given: Mapping[str, Any]) -> Any:
+    """Return a kind's settings; raise InvalidConnection, which repeats no value: it may be a secret."""
+    try:
+        return msgspec.convert(dict(given), kind.settings)
+    except msgspec.ValidationError as error:
+        raise InvalidConnection(f"Settings: {_without_values(str(error))}.") from None
+    except ValueError as error:  # a provider's own check
+        raise InvalidConnection(f"Settings: {error}") from None
+
+
+def part_settings(kind: Kind, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings that may be shown, and the secrets."""
+    secrets = secret_names(kind)
+    shown = {name: value for name, value in given.items() if name not in secrets}
+    return shown, {name: value for name, value in given.items() if name in secrets}
+
+
+def _is_secret(of: msgspec.inspect.Type) -> bool:
+    match of:
+        case msgspec.inspect.Metadata(type=inner, extra=extra):
+            return bool((extra or {}).get("secret")) or _is_secret(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return any(map(_is_secret, types))
+        case _:
+            return False
+
+
+def _description(schema: Mapping[str, Any]) -> str:
+    found = [schema, *schema.get("anyOf", ())]
+    return next((str(one["description"]) for one in found if "description" in one), "")
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return msgspec.json.encode(value).decode()
+
+
+def _without_values(text: str) -> str:
+    """Return msgspec's sentence; of its texts only that of an unknown enum member repeats what was given."""
+    return "one of the values is not known" if text.startswith("Invalid enum value") else text
