@@ -324,7 +324,7 @@ def test_the_question_is_the_list_of_the_day_between_the_two() -> None:
         "To": RECIPIENT,
         "From": SENDER,
         "DateSent>": "2030-01-01",
-        "PageSize": "1000",
+        "PageSize": "50",
     }
 
 

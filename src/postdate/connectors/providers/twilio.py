@@ -185,7 +185,7 @@ class Twilio:
     def question(self, submission: Submission, context: Context) -> Request:
         """Return the GET of what was sent from this sender to this recipient since the day of `SendAt`."""
         day = format_iso(submission.not_before)[:10]
-        query = {"To": submission.recipient, "From": submission.sender, "DateSent>": day, "PageSize": "1000"}
+        query = {"To": submission.recipient, "From": submission.sender, "DateSent>": day, "PageSize": "50"}
         return Request("GET", f"{self._messages}?{urlencode(query)}", self._headers)
 
     def verdict(self, submission: Submission, answer: Answer) -> Accepted | InDoubt:
