@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postdate.connectors.contract import CarrierEvent, Inbound, Receipt
-from postdate.connectors.providers.aws import Aws, Settings
+from postdate.connectors.providers.aws import FAILURES, REASONS, Aws, Settings
 from postdate.connectors.providers.contract import BadEvent, Call, Heard, NeedsDocument, Request, Untrusted
 from postdate.connectors.providers.sigv4 import Signer
 from postdate.core.address import Channel
+from postdate.core.errors import MEANINGS
 from postdate.core.instant import DAY, HOUR, SECOND, Instant
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused
@@ -177,6 +178,13 @@ def test_every_answer_means_one_thing(status: int, body: bytes) -> None:
     outcome = AWS.outcome(submission(), answer(status, body))
     assert isinstance(outcome, Accepted) <= (status == 200)
     assert isinstance(outcome, Refused) <= (400 <= status <= 499)
+
+
+def test_every_code_has_a_meaning_and_every_reason_is_theirs() -> None:
+    assert {*REASONS.values(), *FAILURES.values()} <= set(MEANINGS)
+    known = shapes()
+    listed = {*known["ConflictExceptionReason"]["enum"], *known["ValidationExceptionReason"]["enum"]}
+    assert set(REASONS) <= listed
 
 
 # --- notifications ----------------------------------------------------------------------------------------------------

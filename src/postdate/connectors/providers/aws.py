@@ -67,7 +67,7 @@ _CREDENTIALS: Final = frozenset(
     }
 )
 # Reasons of ConflictException and ValidationException.
-_REASONS: Final = {
+REASONS: Final = {
     "DESTINATION_PHONE_NUMBER_OPTED_OUT": 21610,
     "DESTINATION_COUNTRY_BLOCKED": 30004,
     "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION": 30004,
@@ -82,7 +82,7 @@ _REASONS: Final = {
     "SENDER_ID_REQUIRES_REGISTRATION": 21612,
     "MAXIMUM_SIZE_EXCEEDED": 30019,
 }
-_FAILURES: Final = {
+FAILURES: Final = {
     "TEXT_BLOCKED": 30004,
     "TEXT_CARRIER_BLOCKED": 30007,
     "TEXT_CARRIER_UNREACHABLE": 30017,
@@ -193,7 +193,7 @@ class Aws:
             return misaddressed()
         if kind == "ResourceNotFoundException":
             return Refused(21606, f"the carrier answered {answer.status}")
-        return Refused(_REASONS.get(fault.reason or "", UNKNOWN_FAILURE), f"the carrier answered {answer.status}")
+        return Refused(REASONS.get(fault.reason or "", UNKNOWN_FAILURE), f"the carrier answered {answer.status}")
 
     def events(self, call: Call) -> Heard:
         """Read what SNS delivers: an event of a message, an inbound SMS, or a subscription to confirm."""
@@ -219,8 +219,8 @@ def _event(told: _Published, sid: str | None) -> CarrierEvent | None:
             ours = known_sid((told.context or {}).get("sid"), sid)
             if kind == "TEXT_DELIVERED":
                 return Receipt(ref, Event.DELIVER, None, ours)
-            if kind in _FAILURES and told.is_final:
-                return Receipt(ref, Event.UNDELIVER, _FAILURES[kind], ours)
+            if kind in FAILURES and told.is_final:
+                return Receipt(ref, Event.UNDELIVER, FAILURES[kind], ours)
             return None
         case _Published(origination_number=str(sender), destination_number=str(recipient), message_body=str(body)):
             return Inbound(sender, recipient, body, carrier_ref=told.inbound_message_id)
