@@ -155,7 +155,7 @@ def _fields(text: str) -> Mapping[str, str]:
     """The first of each field by its name; each but `text` is one word."""
     found: dict[str, str] = {}
     fields = list(_FIELD.finditer(text))
-    ends = [one.start() for one in fields[1:]] + [len(text)]
+    ends = [*(one.start() for one in fields), len(text)][1:]
     for one, end in zip(fields, ends, strict=True):
         name = one[1].lower().replace(" ", "").replace("_", "")
         if name == "text":
