@@ -115,7 +115,7 @@ PATHS: Paths = {
     _CONNECTIONS: {"GET": connections.list_all, "POST": connections.create},
     f"{_CONNECTIONS}/Kinds": {"GET": connections.list_kinds},
     f"{_CONNECTIONS}/{{sid}}": {"GET": connections.fetch, "POST": connections.update, "DELETE": connections.delete},
-    f"{_CONNECTIONS}/{{sid}}/Test": {"POST": connections.test},
+    f"{_CONNECTIONS}/{{sid}}/Test": {"POST": connections.send_test},
     "/postdate/v1/TestClock": {"GET": clock.fetch, "POST": clock.move},
 }
 

@@ -102,7 +102,7 @@ async def delete(request: Request) -> Answer:
     return Answer(204)
 
 
-async def test(request: Request) -> Answer:
+async def send_test(request: Request) -> Answer:
     """Send one message by this connection, from a sender that has it; it is a message like any other."""
     found, form = _found(request), request.form
     to = form.text("To")
@@ -170,10 +170,10 @@ def _amended(request: Request, before: Connection, kind: Kind) -> Connection:
     settings = {**before.settings, **hidden} | _settings(form, kind)
     settings = {name: value for name, value in settings.items() if value is not None}
     try:
-        read_settings(kind, settings)
+        read = msgspec.to_builtins(read_settings(kind, settings))
     except InvalidConnection as error:
         raise Rejected(20001, str(error)) from None
-    public, secrets = part_settings(kind, settings)
+    public, secrets = part_settings(kind, {name: read[name] for name in settings})
     return changed(
         before,
         doubt=_doubt(form, kind, before.doubt),

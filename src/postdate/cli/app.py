@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from postdate import __version__
-from postdate.cli import accounts, clock, demo, env, handsets, keys, messages, numbers, serve, services
+from postdate.cli import accounts, clock, connections, demo, env, handsets, keys, messages, numbers, serve, services
 
 app = typer.Typer(
     name="postdate",
@@ -25,6 +25,7 @@ app.command(rich_help_panel=_RUN)(demo.demo)
 app.add_typer(messages.app, name="messages", rich_help_panel=_USE)
 app.add_typer(services.app, name="services", rich_help_panel=_USE)
 app.add_typer(numbers.app, name="numbers", rich_help_panel=_USE)
+app.add_typer(connections.app, name="connections", rich_help_panel=_USE)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=_USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_USE)
 app.add_typer(clock.app, name="clock", rich_help_panel=_USE)

@@ -123,6 +123,11 @@ def services(*parts: str) -> str:
     return "/".join(("/v1/Services", *map(_part, parts)))
 
 
+def connections(*parts: str) -> str:
+    """Return the path of connections, or of something below one."""
+    return "/".join(("/postdate/v1/Connections", *map(_part, parts)))
+
+
 def accounts(*parts: str) -> str:
     """Return the path of accounts, or of one."""
     return "/".join(("/2010-04-01/Accounts", *map(_part, parts))) + ".json"

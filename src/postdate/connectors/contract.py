@@ -97,6 +97,7 @@ class State(StrEnum):
     """Whether a way to a carrier can be used."""
 
     READY = "ready"  # bound, or as far as can be known without a link
+    FAILING = "failing"  # the last attempt failed, and the next one may not
     CONNECTING = "connecting"
     DOWN = "down"
     CLOSED = "closed"

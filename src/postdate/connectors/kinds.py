@@ -131,9 +131,9 @@ def secret_names(kind: Kind) -> frozenset[str]:
 
 
 def read_settings(kind: Kind, given: Mapping[str, Any]) -> Any:
-    """Return a kind's settings; raise InvalidConnection, which repeats no value: it may be a secret."""
+    """Return a kind's settings, numbers and flags also from texts; raise InvalidConnection, which repeats no value."""
     try:
-        return msgspec.convert(dict(given), kind.settings)
+        return msgspec.convert(dict(given), kind.settings, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidConnection(f"Settings: {_without_values(str(error))}.") from None
     except ValueError as error:  # a provider's own check

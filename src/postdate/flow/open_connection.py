@@ -29,4 +29,4 @@ class OpenConnection:
     @property
     def is_usable(self) -> bool:
         """Say whether messages may be handed to it now."""
-        return not self.paused and self.connector.condition.state is State.READY
+        return not self.paused and self.connector.condition.state in (State.READY, State.FAILING)
