@@ -14,9 +14,9 @@ from heapq import heappop, heappush
 from typing import Final
 
 from postdate.clock import Clock, Timer
-from postdate.connectors.contract import Submission
+from postdate.connectors.contract import Condition, State, Submission
 from postdate.core.instant import Instant, Monotonic
-from postdate.core.outcome import InDoubt, Outcome, Unreachable
+from postdate.core.outcome import Accepted, InDoubt, Outcome, Unreachable
 
 CLOSED: Final = "the connection is closed"
 
@@ -172,3 +172,12 @@ class Errands:
         self._unsettled -= 1
         if not self._unsettled:
             self._all_settled.set()
+
+
+def show(condition: Condition, outcome: Outcome, at: Instant) -> None:
+    """Keep a condition by an outcome: whether the carrier can be reached, and what last went wrong."""
+    if condition.state is not State.CLOSED:
+        condition.state = State.FAILING if isinstance(outcome, Unreachable) else State.READY
+    if not isinstance(outcome, Accepted) and outcome.detail:
+        condition.last_error = outcome.detail
+        condition.last_error_at = at

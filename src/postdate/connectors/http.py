@@ -13,7 +13,7 @@ from typing import Final
 
 from postdate.clock import Clock
 from postdate.connectors.contract import Condition, OnEvent, State, Submission
-from postdate.connectors.errands import CLOSED, Errand, Errands
+from postdate.connectors.errands import CLOSED, Errand, Errands, show
 from postdate.connectors.http_calls import Calls, NotNow
 from postdate.connectors.http_token import Token
 from postdate.connectors.http_wire import Exchange, Wire, can_be_sent
@@ -131,7 +131,7 @@ class HttpConnector:
         token = None
         if self._token is not None and (token := await self._token.get()) is None:
             errand.outcome = Unreachable(_NO_TOKEN)
-            self._note(errand.outcome)
+            show(self.condition, errand.outcome, self._clock.now())
             return
         request = self._request(submission, token)
         if isinstance(request, Refused):
@@ -147,7 +147,7 @@ class HttpConnector:
                 self._look_at(exchange.answer, token)
         errand.broke_off(exchange.fault)
         assert errand.outcome is not None
-        self._note(errand.outcome)
+        show(self.condition, errand.outcome, self._clock.now())
 
     def _request(self, submission: Submission, token: str | None) -> Request | Refused:
         try:
@@ -171,14 +171,6 @@ class HttpConnector:
     def _look_at(self, answer: Answer, token: str | None) -> None:
         if self._token is not None and answer.status == _UNAUTHORIZED:
             self._token.drop(token)
-
-    def _note(self, outcome: Outcome) -> None:
-        """Keep the condition: whether the carrier can be reached, and what last went wrong."""
-        if self.condition.state is not State.CLOSED:
-            self.condition.state = State.DOWN if isinstance(outcome, Unreachable) else State.READY
-        if not isinstance(outcome, Accepted) and outcome.detail:
-            self.condition.last_error = outcome.detail
-            self.condition.last_error_at = self._clock.now()
 
 
 class AskingHttpConnector(HttpConnector):
