@@ -520,7 +520,7 @@ async def test_the_condition_tells_how_it_is_in_words_of_ours(tls: Tls) -> None:
         assert condition.last_error_at == START + SECOND
         real, at.provider.url = at.provider.url, "https://127.0.0.1:9"
         await at.send(3)
-        assert (condition.state, condition.last_error.partition(" (")[0]) == (State.DOWN, "no connection")
+        assert (condition.state, condition.last_error.partition(" (")[0]) == (State.FAILING, "no connection")
         at.provider.url = real
         await at.send(4)
         assert str(condition.state) == "ready"
