@@ -26,6 +26,7 @@ from postdate.connectors.providers import (
     telnyx,
     twilio,
     vonage,
+    whatsapp,
 )
 from postdate.connectors.providers.contract import AsksProvider, ProviderKind
 from postdate.core.address import Channel
@@ -92,7 +93,7 @@ def _http(kind: ProviderKind) -> Kind:
 
 
 _PROVIDERS: Final = (
-    twilio, vonage, telnyx, plivo, sinch, infobip, bandwidth, aws, smsgate, httpsms,
+    twilio, vonage, telnyx, plivo, sinch, infobip, bandwidth, aws, whatsapp, smsgate, httpsms,
     plain_http,
 )  # fmt: skip
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(

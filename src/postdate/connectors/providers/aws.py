@@ -100,7 +100,7 @@ class Settings(HttpSettings, frozen=True, kw_only=True):
     """An AWS account's End User Messaging in one region."""
 
     access_key_id: Annotated[Text, Meta(description="Access key of a user who may call SendTextMessage.")]
-    secret_access_key: Annotated[Secret, Meta(description="Its secret.")]
+    secret_access_key: Annotated[Secret, Meta(description="Secret of the access key.")]
     session_token: Annotated[Secret, Meta(description="Session token of temporary credentials.")] | None = None
     region: Annotated[str, Meta(pattern=r"^[a-z0-9-]{3,32}\Z", description="Region, such as us-east-1.")]
     account_id: (
