@@ -1,0 +1,119 @@
+"""Carrier events on their way to disk: many at once, each acknowledged to the SMSC when it is there.
+
+An event that could not be kept is refused as a temporary error, so that the SMSC delivers it again. One that no SMSC
+would repeat, a late answer, is told again by us.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final, NamedTuple
+
+from postdate.clock import Clock
+from postdate.connectors.contract import CarrierEvent, OnEvent
+from postdate.connectors.sandbox_agenda import Agenda
+from postdate.connectors.smpp_link import Link
+from postdate.core.instant import SECOND, Instant, Monotonic
+from postdate.core.outcome import retry_at
+from postdate.smpp.codes import Status
+from postdate.smpp.pdu import Pdu
+
+CALLS_AT_ONCE: Final = 256  # a group commit takes them in one go
+MOST_WAITING: Final = 5_000
+_MOST_TRIES: Final = 20
+_PATIENCE: Final = 2 * SECOND
+
+
+class _News(NamedTuple):
+    event: CarrierEvent
+    link: Link | None = None
+    request: Pdu | None = None
+    tries: int = 0
+
+
+class News:
+    """Gives events to `on_event`; tasks run only while there are any, and each takes one after the other."""
+
+    def __init__(self, wire: Clock) -> None:
+        self._wire = wire
+        self._on_event: OnEvent | None = None
+        self._waiting: deque[_News] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._again: Agenda[_News] = Agenda(wire, self._put)
+
+    @property
+    def idle(self) -> bool:
+        """Say whether no call is under way or about to be."""
+        return not self._workers
+
+    def open(self, on_event: OnEvent) -> None:
+        """Begin."""
+        self._on_event = on_event
+        self._again.start()
+
+    def tell(self, event: CarrierEvent) -> None:
+        """Tell of something that nobody waits to have acknowledged."""
+        self._put(_News(event))
+
+    def take(self, event: CarrierEvent, link: Link, request: Pdu) -> None:
+        """Take what the SMSC delivered, or refuse it for now if too much waits already."""
+        if self._on_event is None or len(self._waiting) >= MOST_WAITING:
+            link.acknowledge(request, Status.RX_T_APPN)
+        else:
+            self._put(_News(event, link, request))
+
+    async def close(self) -> None:
+        """Take no more, refuse what waits, and let the calls under way end, for two seconds at most."""
+        self._on_event = None
+        self._again.stop()
+        while self._waiting:
+            self._done(self._waiting.popleft(), taken=False)
+        workers = tuple(self._workers)
+        if not workers:
+            return
+
+        def give_up() -> None:
+            for worker in workers:
+                worker.cancel()
+
+        timer = self._wire.call_at(Monotonic(self._wire.monotonic() + _PATIENCE), give_up)
+        await asyncio.wait(workers)
+        timer.cancel()
+
+    def _put(self, news: _News) -> None:
+        on_event = self._on_event
+        if on_event is None:
+            return
+        self._waiting.append(news)
+        self._staff(on_event)
+
+    def _staff(self, on_event: OnEvent) -> None:
+        if len(self._workers) < min(len(self._waiting), CALLS_AT_ONCE):
+            worker = asyncio.get_running_loop().create_task(self._work(on_event))
+            self._workers.add(worker)
+            worker.add_done_callback(self._part_with)
+
+    async def _work(self, on_event: OnEvent) -> None:
+        while self._waiting:
+            news = self._waiting.popleft()
+            taken = False
+            try:
+                await on_event(news.event)
+                taken = True
+            finally:
+                self._done(news, taken)
+
+    def _done(self, news: _News, taken: bool) -> None:
+        if news.link is not None and news.request is not None:
+            news.link.acknowledge(news.request, Status.ROK if taken else Status.RX_T_APPN)
+        elif not taken and self._on_event is not None and news.tries < _MOST_TRIES:
+            pause = retry_at(Instant(0), news.tries + 1, None, 0.0)
+            self._again.add(Monotonic(self._wire.monotonic() + pause), news._replace(tries=news.tries + 1))
+            self._again.catch_up()
+
+    def _part_with(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            message = "a carrier event could not be kept; the carrier was asked to deliver it again"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        if self._on_event is not None:
+            self._staff(self._on_event)  # what came while it ended, or was left by its failure
