@@ -7,10 +7,9 @@ chooses one by chance and the second message may reach another: hence `query` an
 
 The validity of numbers is not checked again over there: its list takes mobile numbers only, and new ranges come late.
 The app signs `body + timestamp`. A received message has no id that is unique, so the event's own id stands for it.
+Of a received MMS the text is heard; its media come as bytes, for which there is no place yet.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -19,7 +18,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from postdate.connectors.contract import Attachment, CarrierEvent, Inbound, Receipt, Submission
+from postdate.connectors.contract import CarrierEvent, Inbound, Receipt, Submission
 from postdate.connectors.providers.contract import (
     UNKNOWN_FAILURE,
     Answer,
@@ -87,11 +86,6 @@ class _Told(msgspec.Struct):
     message: str | None = None
 
 
-class _File(msgspec.Struct, rename="camel"):
-    content_type: Id
-    data: str | None = None
-
-
 class _Payload(msgspec.Struct, rename="camel"):
     message_id: Id | None = None
     message: LongText | None = None
@@ -100,7 +94,6 @@ class _Payload(msgspec.Struct, rename="camel"):
     recipient: Address | None = None
     phone_number: Address | None = None
     reason: str | None = None
-    attachments: Annotated[list[_File], Meta(max_length=50)] = msgspec.field(default_factory=list)
 
 
 class _Event(msgspec.Struct):
@@ -201,8 +194,7 @@ class SmsGate:
         recipient = payload.recipient or self._settings.number
         if sender is None or recipient is None:
             raise BadEvent("The message does not say from whom or to whom it is; set the phone's number.")
-        files = tuple(_attachment(file) for file in payload.attachments if file.data)
-        return Inbound(sender, recipient, payload.message or payload.body or "", files, carrier_ref=told.id)
+        return Inbound(sender, recipient, payload.message or payload.body or "", carrier_ref=told.id)
 
 
 def _receipt(told: _Event, event: Event, sid: str | None) -> Receipt:
@@ -213,13 +205,6 @@ def _receipt(told: _Event, event: Event, sid: str | None) -> Receipt:
     if event is Event.UNDELIVER:
         code = _EXPIRED if told.payload.reason == _OUT_OF_TIME else UNKNOWN_FAILURE
     return Receipt(ref, event, code, known_sid(ref, sid))
-
-
-def _attachment(file: _File) -> Attachment:
-    try:
-        return Attachment(file.content_type, base64.b64decode(file.data or "", validate=True), "")
-    except (binascii.Error, ValueError):
-        raise BadEvent("A medium is not in base64.") from None
 
 
 def _check(key: str, call: Call) -> None:
