@@ -205,7 +205,8 @@ class Node:
         url = self.events_url(resource)
         around = Surroundings(
             clock=self.clock,
-            chance=lambda: secrets.token_bytes(16),
+            chance=self._chance,
+            some_bytes=lambda: secrets.token_bytes(16),
             events_url=lambda sid: url() + message_query(self._events_secret, resource.sid, sid),
         )
         return Built(kind.build(resource.name, settings, around), kind.media)

@@ -12,13 +12,17 @@ from typing import Any, Final
 import msgspec
 
 from postdate.clock import Clock
+from postdate.connectors.apprise import AppriseConnector, AppriseSettings
 from postdate.connectors.contract import Connector
 from postdate.connectors.http import HttpWay, http_connector
 from postdate.connectors.providers import (
     aws,
     bandwidth,
+    bird,
+    generic,
     httpsms,
     infobip,
+    messagebird,
     plain_http,
     plivo,
     sinch,
@@ -29,6 +33,8 @@ from postdate.connectors.providers import (
     whatsapp,
 )
 from postdate.connectors.providers.contract import AsksProvider, ProviderKind
+from postdate.connectors.smpp import SmppConnector
+from postdate.connectors.smpp_settings import SmppSettings
 from postdate.core.address import Channel
 
 
@@ -38,10 +44,14 @@ class InvalidConnection(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What connectors are given of the node; `chance` gives 16 random bytes, `events_url` a message's own URL."""
+    """What connectors are given of the node.
+
+    `chance` gives numbers in [0, 1), `some_bytes` 16 random bytes, `events_url` a message's own URL.
+    """
 
     clock: Clock
-    chance: Callable[[], bytes]
+    chance: Callable[[], float]
+    some_bytes: Callable[[], bytes]
     events_url: Callable[[str], str]
 
 
@@ -75,7 +85,7 @@ class SettingField:
 def _http(kind: ProviderKind) -> Kind:
     def build(name: str, settings: Any, around: Surroundings) -> Connector:
         way = HttpWay(name, kind.make(settings), settings, around.events_url)
-        return http_connector(way, around.clock, around.chance)
+        return http_connector(way, around.clock, around.some_bytes)
 
     return Kind(
         name=kind.name,
@@ -92,12 +102,46 @@ def _http(kind: ProviderKind) -> Kind:
     )
 
 
+def _smpp(name: str, settings: Any, around: Surroundings) -> Connector:
+    return SmppConnector(settings, around.clock, around.chance)
+
+
+def _apprise(name: str, settings: Any, around: Surroundings) -> Connector:
+    return AppriseConnector(settings, around.clock)
+
+
+SMPP: Final = Kind(
+    name="smpp",
+    title="SMPP 3.4",
+    settings=SmppSettings,
+    channels=frozenset({Channel.SMS}),
+    media=0,
+    checked="node-smpp, Net::SMPP and smpp34's codec",
+    receipts=True,
+    inbound=True,
+    knows_key=False,
+    can_ask=True,
+    build=_smpp,
+)
+APPRISE: Final = Kind(
+    name="apprise",
+    title="Apprise",
+    settings=AppriseSettings,
+    channels=frozenset({Channel.SMS}),
+    media=0,
+    checked="the package apprise itself",
+    receipts=False,
+    inbound=False,
+    knows_key=False,
+    can_ask=False,
+    build=_apprise,
+)
 _PROVIDERS: Final = (
-    twilio, vonage, telnyx, plivo, sinch, infobip, bandwidth, aws, whatsapp, smsgate, httpsms,
-    plain_http,
+    twilio, vonage, telnyx, plivo, sinch, infobip, bird, messagebird, bandwidth, aws, whatsapp, smsgate, httpsms,
+    generic, plain_http,
 )  # fmt: skip
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
-    {kind.name: kind for kind in (_http(module.KIND) for module in _PROVIDERS)}
+    {kind.name: kind for kind in (SMPP, *(_http(module.KIND) for module in _PROVIDERS), APPRISE)}
 )
 
 
