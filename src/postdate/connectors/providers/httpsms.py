@@ -86,7 +86,7 @@ class _Payload(msgspec.Struct):
     owner: Address | None = None
     contact: Address | None = None
     content: LongText | None = None
-    attachments: Annotated[list[Address], Meta(max_length=MOST_MEDIA)] | None = None
+    attachments: Annotated[list[Url], Meta(max_length=MOST_MEDIA)] | None = None
 
 
 class _Event(msgspec.Struct):
