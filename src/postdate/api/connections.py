@@ -239,7 +239,7 @@ def _json(request: Request, found: Connection) -> dict[str, Any]:
         "limit": opened.pace.limit if opened is not None else found.mps,
         "throttled": opened is not None and opened.pace.is_slowed,
         "outcomes": dict(opened.traffic.outcomes) if opened is not None else {},
-        "events_url": parts.events_url(found) if kind is not None and (kind.receipts or kind.inbound) else None,
+        "events_url": parts.events_url(found) if kind is not None and kind.calls_us else None,
         **dates_iso(found.created_at, found.updated_at),
         "url": f"{parts.base_url()}{_PATH}/{found.sid}",
     }

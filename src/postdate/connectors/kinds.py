@@ -57,7 +57,11 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of connection; `media` is how many one message can carry, `checked` what its shapes were held against."""
+    """A kind of connection.
+
+    `media` is how many one message can carry, `checked` what its shapes were held against; `calls_us`: its carrier
+    reports by calling a URL of ours.
+    """
 
     name: str
     title: str
@@ -69,6 +73,7 @@ class Kind:
     inbound: bool
     knows_key: bool
     can_ask: bool
+    calls_us: bool
     build: Callable[[str, Any, Surroundings], Connector]
 
 
@@ -98,6 +103,7 @@ def _http(kind: ProviderKind) -> Kind:
         inbound=kind.inbound,
         knows_key=kind.knows_key,
         can_ask=isinstance(kind.make, type) and issubclass(kind.make, AsksProvider),
+        calls_us=kind.receipts or kind.inbound,
         build=build,
     )
 
@@ -121,6 +127,7 @@ SMPP: Final = Kind(
     inbound=True,
     knows_key=False,
     can_ask=True,
+    calls_us=False,
     build=_smpp,
 )
 APPRISE: Final = Kind(
@@ -134,6 +141,7 @@ APPRISE: Final = Kind(
     inbound=False,
     knows_key=False,
     can_ask=False,
+    calls_us=False,
     build=_apprise,
 )
 _PROVIDERS: Final = (
