@@ -392,7 +392,10 @@ def test_the_longest_frame_is_taken_octet_by_octet() -> None:
     body = deliver_body()
     size = LONGEST_FRAME - 16 - len(body) - 4
     body += b"\x04\x24" + size.to_bytes(2, "big") + bytes(size)
-    (event,) = feed(esme, raw(Command.DELIVER_SM, 1, body), [1])
+    frame = raw(Command.DELIVER_SM, 1, body)
+    assert feed(esme, frame[:99], [1]) == []
+    assert esme._needed == len(frame)  # so that what has come is not copied for each octet of the rest
+    (event,) = feed(esme, frame[99:], [1])
     assert isinstance(event, RequestReceived)
 
 

@@ -183,7 +183,7 @@ class Session:
         """Take what came from the connection, cut anywhere; return what it means, in order. Nothing after the end."""
         if self.ended:
             return []
-        if self._buffer or len(data) < self._needed:
+        if self._buffer:
             self._buffer += data
             if len(self._buffer) < self._needed:
                 return []
