@@ -574,7 +574,7 @@ class Flow:
         self.stopping = False
         self.power = self.carrier.power = Power()
         setup, clock = self.setup, self.clock
-        real = SqliteStore(self.folder / "postdate.db", on_news=lambda: self.callbacks.wake())
+        real = SqliteStore(self.folder / "postdate.db", on_news=lambda rows: self.callbacks.take(rows))
         self.store = WatchedStore(real, self.power)
         await self.store.open()
         self.directory = Directory(self.store, SEALER)

@@ -492,6 +492,9 @@ async def test_a_crash_loses_no_call(flow: Flow, customer: Customer, cut: str) -
     name, where = place.get(cut, ("settle_callbacks", "after"))
     hold = flow.store.hold(name, where)
     message = await flow.send(after(60), callback_url=customer.url)
+    if cut == "before the call":
+        flow.callbacks.wake()
+        await hold.reached.wait()  # what is written while the outbox is read is not begun before that ends
     await flow.ingest.cancel(flow.account, message.sid)
     if cut == "during the call":
         await until(lambda: len(customer.calls) == 1)
@@ -541,7 +544,7 @@ async def test_after_a_crash_at_any_step_each_status_is_told_at_least_once(tmp_p
                 assert set(customer.statuses(message)) == {"queued", "sent"}
                 assert customer.statuses(message)[0] == "queued"
             assert await flow.outbox() == []
-    assert places > 20
+    assert places > 10
 
 
 async def test_stopping_lets_calls_under_way_end_and_begins_no_others(flow: Flow, customer: Customer) -> None:

@@ -4,7 +4,7 @@ The same number gives the same message and SIDs grow with it, so that a test nam
 message into any status the way a node would. Times grow from START; whatever is due is due at SEND_AT.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,7 +33,8 @@ from postdate.store.contract import (
 )
 from postdate.store.sqlite import SqliteStore
 
-Made = Callable[[Path, Callable[[], None]], Store]  # in a folder, with what is called after news is on disk
+Told = Callable[[Sequence[CallbackRow]], None]
+Made = Callable[[Path, Told], Store]  # in a folder, with what is given the calls that are on disk
 
 STORES: Mapping[str, Made] = MappingProxyType(
     {"sqlite": lambda folder, on_news: SqliteStore(folder / "postdate.db", on_news)}

@@ -2,25 +2,44 @@
 
 import itertools
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from postdate.store.contract import Store
+from postdate.store.contract import CallbackRow, Store
 from tests.store.building import STORES
 
 
+@dataclass
+class News:
+    """What the store handed over: the rows in their order, and the thread of each time."""
+
+    rows: list[CallbackRow] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+
+    def take(self, rows: Sequence[CallbackRow]) -> None:
+        """Be handed rows."""
+        self.rows += rows
+        self.threads.add(threading.get_ident())
+
+    def clear(self) -> None:
+        """Forget what was handed over."""
+        self.rows.clear()
+        self.threads.clear()
+
+
 @pytest.fixture
-def news() -> list[int]:
-    """Hold the thread of each time that the store said it has news."""
-    return []
+def news() -> News:
+    """Give what the store hands over from now on."""
+    return News()
 
 
 @pytest.fixture(params=list(STORES))
-async def store(request: pytest.FixtureRequest, tmp_path: Path, news: list[int]) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path, news: News) -> AsyncIterator[Store]:
     """Give an open and empty store."""
-    opened = STORES[request.param](tmp_path, lambda: news.append(threading.get_ident()))
+    opened = STORES[request.param](tmp_path, news.take)
     await opened.open()
     yield opened
     await opened.close()

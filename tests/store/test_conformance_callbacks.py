@@ -43,6 +43,7 @@ from tests.store.building import (
     ref_of,
     sid_of,
 )
+from tests.store.conftest import News
 
 AT = later(60)
 URL = "https://example.com/"
@@ -349,29 +350,30 @@ async def test_calls_name_their_account_and_sender(store: Store) -> None:
 
 
 @pytest.mark.parametrize("status", STEPS)
-async def test_news_is_said_on_the_loop_where_there_is_a_call_to_make(
-    store: Store, news: list[int], status: Status
+async def test_the_rows_are_handed_over_on_the_loop_where_there_is_a_call_to_make(
+    store: Store, news: News, status: Status
 ) -> None:
     before, event = STEPS[status]
     message = await bring(store, a_message(), before)
     news.clear()
     await perform(store, event, message, AT)
-    assert set(news) == ({threading.get_ident()} if should_call_back(status) else set())
+    assert news.threads == ({threading.get_ident()} if should_call_back(status) else set())
+    assert news.rows == [row for row in await callbacks(store) if row.status is status]
 
 
-async def test_what_is_told_to_nobody_is_no_news(store: Store, news: list[int]) -> None:
+async def test_what_is_told_to_nobody_is_no_news(store: Store, news: News) -> None:
     await add(store, UNCONFIGURED, a_message(2))
     await store.cancel(ACCOUNT, [sid_of(1)], AT)
     await store.cancel(OTHER_ACCOUNT, [sid_of(2)], AT)
     await store.dispatch([sid_of(2)], always(Hold(later(99), "quiet hours")), AT)
     await store.put(a_service())
-    assert news == []
+    assert news.rows == []
 
 
 @pytest.mark.parametrize("kind", STORES)
 async def test_news_is_on_disk_when_it_is_said(tmp_path: Path, kind: str) -> None:
     found: list[asyncio.Task[list[CallbackRow]]] = []
-    store = STORES[kind](tmp_path, lambda: found.append(asyncio.create_task(callbacks(store))))
+    store = STORES[kind](tmp_path, lambda rows: found.append(asyncio.create_task(callbacks(store))))
     await store.open()
     await add(store, a_message())
     await store.cancel(ACCOUNT, [sid_of(1)], AT)

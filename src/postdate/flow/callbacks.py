@@ -1,16 +1,27 @@
 """The last step: tell the customer. Calls wait in the outbox, written with the change that they announce.
 
-At least once, signed, and in the order of a message's life: of one message only one call is under way. A slow server
-holds up nobody else's calls. A call that is settled leaves the outbox; one to be tried again moves to a later time.
+At least once, signed, and in the order of a message's life: of one message only one call is under way, and the next
+one begins when it is settled. A slow server holds up nobody else's calls.
+
+What a transaction wrote is handed over with its commit, so that the outbox is read only for what was written before
+this run of the node, and for what found no room: each server has a share of the memory, and what is over it stays on
+disk until there is room again.
 """
 
 import asyncio
+import heapq
 import re
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
 
 from postdate.clock import Clock
 from postdate.core.callback import (
+    CallbackPolicy,
+    CallbackResult,
     InvalidCallbackUrl,
     StatusChange,
     is_delivered,
@@ -20,22 +31,36 @@ from postdate.core.callback import (
     sign,
     status_params,
 )
-from postdate.core.instant import SECOND, Instant, Monotonic
+from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
 from postdate.flow.directory import Directory
-from postdate.flow.group_commit import GroupCommit
 from postdate.flow.outgoing import Outgoing
 from postdate.store.contract import CallbackRow, Settled, Store, StoreError
 
 MOST_AT_ONCE = 128
 MOST_TO_ONE_SERVER = 32
+MOST_KEPT = 20_000  # calls in memory; those that wait for their next attempt come on top
+MOST_KEPT_OF_ONE_SERVER = 2_000
+MOST_READ = 1_000
 MOST_IN_A_COMMIT = 1_024
+GATHER = 5 * MILLISECOND  # settlements are in no hurry: a few more share each transaction
+_KNOWN_URLS = 4_096
 _FAR = Instant(2**62)
 _AFTER_TROUBLE = 1 * SECOND
 
 
+@dataclass(slots=True)
+class _Server:
+    """Where calls go: those whose turn it is, how many are kept in memory, and whether more are on disk only."""
+
+    waiting: deque[CallbackRow] = field(default_factory=deque)
+    under_way: int = 0
+    kept: int = 0
+    behind: bool = False
+
+
 class Callbacks:
-    """Makes the calls of the outbox. Owned by one task: `run`."""
+    """Makes the calls of the outbox. `run` reads; what is handed over with its commit begins at once."""
 
     def __init__(
         self, store: Store, directory: Directory, outgoing: Outgoing, clock: Clock, chance: Callable[[], float]
@@ -46,13 +71,21 @@ class Callbacks:
         self._clock = clock
         self._chance = chance
         self._alarm = Alarm(clock)
-        self._settlements: GroupCommit[Settled, None] = GroupCommit(self._settle, MOST_IN_A_COMMIT)
-        self._calling: dict[str, asyncio.Task[None]] = {}  # by message
-        self._to_server: Counter[str] = Counter()
-        self._settled_of_late: set[tuple[Instant, str]] = set()  # since the present read of the outbox began
-        self._later: dict[str, str] = {}  # by message: the call that is to be tried again, before the ones after it
-        self._stuck = 0  # calls whose settlement waits for the store
-        self._next: Instant | None = None
+        self._lines: dict[str, deque[CallbackRow]] = {}  # by message, in its order; the first one's turn is now
+        self._servers: dict[str, _Server] = {}
+        self._ready: dict[str, None] = {}  # servers that only the limit of all calls holds up, in turn
+        self._again: list[tuple[Instant, str, CallbackRow]] = []  # a heap: those to be tried again, later
+        self._kept = 0
+        self._under_way = 0
+        self._calling: set[asyncio.Task[None]] = set()
+        self._behind = True  # calls may be on disk that are not in memory, of servers that have room
+        self._missed = False  # something was written while the outbox was read
+        self._reading = False
+        self._settled_of_late: set[str] = set()  # while the outbox is read
+        self._unsettled: list[tuple[CallbackRow, Settled]] = []
+        self._settling: asyncio.Task[None] | None = None
+        self._settling_alarm = Alarm(clock)
+        self._read_at: Monotonic | None = None  # not before, after the store was in trouble
         self._stopping = False
         self.delivered = 0
         self.given_up = 0
@@ -60,119 +93,276 @@ class Callbacks:
     @property
     def idle(self) -> bool:
         """Say whether no call is under way and none is due."""
-        return self._alarm.idle and len(self._calling) == self._stuck
+        at_rest = self._settling is None or self._settling_alarm.idle
+        return self._alarm.idle and not self._calling and at_rest
+
+    def take(self, rows: Sequence[CallbackRow]) -> None:
+        """Take calls that are on disk now; those that there is no room for are read later."""
+        for row in rows:
+            if self._behind:
+                self._missed = True  # what is on disk comes first, and this with it
+            elif self._kept >= MOST_KEPT:
+                self._read_on()
+            elif not self._is_full(row):
+                self._keep(row)
 
     def wake(self) -> None:
         """Look into the outbox: something may have been written."""
-        self._alarm.wake()
+        self._missed = True
+        self._read_on()
 
     def stop(self) -> None:
-        """Begin no more calls; `run` returns when those under way have ended."""
+        """Begin no more calls; `run` returns when those under way have ended and are settled."""
         self._stopping = True
         self._alarm.wake()
 
     async def run(self) -> None:
         """Call until stopped."""
         while not self._stopping:
-            try:
-                await self._begin_due()
-            except StoreError:
-                self._next = Instant(self._clock.now() + _AFTER_TROUBLE)
-            await self._alarm.wait(self._next_wake())
+            self._begin_again()
+            if self._may_read():
+                await self._read()
+            else:
+                await self._alarm.wait(self._next_wake())
         if self._calling:
-            await asyncio.wait(list(self._calling.values()))
+            await asyncio.wait(self._calling)
+        if self._settling is not None:
+            self._settling_alarm.wake()
+            await asyncio.wait([self._settling])
 
-    async def _begin_due(self) -> None:
-        """Begin every call that is due and allowed; leave `_next` at when the following one is due."""
-        self._next = None
-        while len(self._calling) < MOST_AT_ONCE and not self._stopping:
-            now = self._clock.now()
-            full = [server for server, count in self._to_server.items() if count >= MOST_TO_ONE_SERVER]
-            busy = [server + end for server in full for end in "/?#"]  # not the server whose port begins alike
-            # What is under way, and what waits behind it, is still in the outbox: read past it.
-            limit = MOST_AT_ONCE + 8 * (len(self._calling) + len(self._later))
-            self._settled_of_late.clear()
-            rows = await self._store.due_callbacks(Instant(now + 1), busy, limit)
-            if not any([self._begin(row) for row in rows]):
-                break
-        ahead = await self._store.due_callbacks(_FAR, [], 1, Instant(self._clock.now() + 1))
-        self._next = ahead[0].due_at if ahead else None
+    # -- what is kept in memory --------------------------------------------------------------------------------------
 
-    def _begin(self, row: CallbackRow) -> bool:
-        server = _server(row.url)
-        if len(self._calling) >= MOST_AT_ONCE or self._to_server[server] >= MOST_TO_ONE_SERVER:
+    def _server(self, url: str) -> _Server:
+        key = _server_of(url)
+        server = self._servers.get(key)
+        if server is None:
+            server = self._servers[key] = _Server()
+        return server
+
+    def _is_full(self, row: CallbackRow) -> bool:
+        """Say whether its server's share of the memory is used up; then it stays on disk."""
+        server = self._servers.get(_server_of(row.url))
+        if server is None or not (server.behind or server.kept >= MOST_KEPT_OF_ONE_SERVER):
             return False
-        if row.message_sid in self._calling or (row.due_at, row.id) in self._settled_of_late:
-            return False
-        if self._later.get(row.message_sid, row.id) != row.id:
-            return False
-        task = asyncio.get_running_loop().create_task(self._call(row))
-        self._calling[row.message_sid] = task
-        self._to_server[server] += 1
-        task.add_done_callback(lambda _: self._ended(row, server))
+        server.behind = True
         return True
 
-    def _ended(self, row: CallbackRow, server: str) -> None:
-        del self._calling[row.message_sid]
-        self._to_server[server] -= 1
-        if not self._to_server[server]:
-            del self._to_server[server]
-        self._settled_of_late.add((row.due_at, row.id))
+    def _keep(self, row: CallbackRow) -> None:
+        line = self._lines.get(row.message_sid)
+        if line is not None:
+            line.append(row)
+            self._count(self._server(row.url), 1)
+            return
+        self._lines[row.message_sid] = deque((row,))
+        if row.attempts and row.due_at > self._clock.now():
+            heapq.heappush(self._again, (row.due_at, row.id, row))
+            return
+        self._count(self._server(row.url), 1)
+        self._enqueue(row)
+
+    def _count(self, server: _Server, change: int) -> None:
+        server.kept += change
+        self._kept += change
+
+    def _forget(self, row: CallbackRow) -> None:
+        """Make room of one call; read on where that is worth it."""
+        key = _server_of(row.url)
+        server = self._servers[key]
+        self._count(server, -1)
+        if server.behind:
+            if 2 * server.kept <= MOST_KEPT_OF_ONE_SERVER:
+                self._read_on()
+        elif not server.kept:
+            del self._servers[key]
+        if self._behind and 2 * self._kept <= MOST_KEPT:
+            self._alarm.wake()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def _read_on(self) -> None:
+        self._behind = True
         self._alarm.wake()
 
-    async def _call(self, row: CallbackRow) -> None:
+    def _may_read(self) -> bool:
+        if not self._behind or 2 * self._kept > MOST_KEPT:
+            return False
+        return self._read_at is None or self._read_at <= self._clock.monotonic()
+
+    async def _read(self) -> None:
+        """Read what is not in memory, but nothing to servers whose share of it is used up."""
+        self._missed, self._read_at = False, None
+        busy: list[str] = []
+        for key, server in list(self._servers.items()):
+            server.behind = server.kept >= MOST_KEPT_OF_ONE_SERVER
+            if server.behind:
+                busy += [key + end for end in "/?#"]  # not the server whose port begins alike
+            elif not server.kept:
+                del self._servers[key]
+        limit = MOST_READ + sum(map(len, self._lines.values()))  # what is in memory is on disk too
+        self._reading = True
+        try:
+            rows = await self._store.due_callbacks(_FAR, busy, limit)
+        except StoreError:
+            self._read_at = Monotonic(self._clock.monotonic() + _AFTER_TROUBLE)
+            return
+        finally:
+            self._reading = False
+        for row in rows:
+            if not self._is_known(row) and not self._is_full(row):
+                self._keep(row)
+        self._settled_of_late.clear()
+        self._behind = self._missed or len(rows) == limit
+
+    def _is_known(self, row: CallbackRow) -> bool:
+        line = self._lines.get(row.message_sid, ())
+        return row.id in self._settled_of_late or any(row.id == one.id for one in line)
+
+    # -- whose turn it is --------------------------------------------------------------------------------------------
+
+    def _enqueue(self, row: CallbackRow) -> None:
+        key = _server_of(row.url)
+        self._servers[key].waiting.append(row)
+        self._begin(key)
+
+    def _begin(self, key: str) -> None:
+        """Begin the calls to a server that are allowed now."""
+        server = self._servers.get(key)
+        while server is not None and server.waiting and server.under_way < MOST_TO_ONE_SERVER and not self._stopping:
+            if self._under_way >= MOST_AT_ONCE:
+                self._ready[key] = None
+                return
+            server.under_way += 1
+            self._under_way += 1
+            task = asyncio.get_running_loop().create_task(self._call(server.waiting.popleft(), server))
+            self._calling.add(task)
+            task.add_done_callback(self._calling.discard)
+
+    def _ended(self, row: CallbackRow, server: _Server) -> None:
+        server.under_way -= 1
+        self._under_way -= 1
+        key = _server_of(row.url)
+        if self._ready:  # each server in its turn
+            self._ready[key] = None
+            key = next(iter(self._ready))
+            del self._ready[key]
+        self._begin(key)
+
+    def _begin_again(self) -> None:
+        """Begin those whose time has come to be tried again."""
+        now = self._clock.now()
+        while self._again and self._again[0][0] <= now:
+            row = heapq.heappop(self._again)[2]
+            self._count(self._server(row.url), 1)
+            self._enqueue(row)
+
+    # -- one call ----------------------------------------------------------------------------------------------------
+
+    async def _call(self, row: CallbackRow, server: _Server) -> None:
         """Make one attempt and settle it."""
         try:
-            policy = parse_overrides(row.url)
-        except InvalidCallbackUrl:
-            self.given_up += 1
-            await self._settlements.add(Settled(row.due_at, row.id, None))
-            return
+            policy = _policy(row.url)
+            if policy is None:
+                self.given_up += 1
+                self._settle(row, Settled(row.due_at, row.id, None))
+                return
+            began = self._clock.now()
+            first_at = row.first_at if row.attempts else began
+            result = await self._attempt(row, policy_after(policy, began - first_at) if row.attempts else policy)
+            now = self._clock.now()
+            wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
+            if wait is None:
+                self.delivered += is_delivered(result)
+                self.given_up += not is_delivered(result)
+                self._settle(row, Settled(row.due_at, row.id, None))
+            else:
+                self._settle(row, Settled(row.due_at, row.id, Instant(now + wait), first_at))
+        except asyncio.CancelledError:
+            self._stopping = True  # the process ends: nothing takes its place
+            raise
+        finally:
+            self._ended(row, server)
+
+    async def _attempt(self, row: CallbackRow, policy: CallbackPolicy) -> CallbackResult:
         params = status_params(_change(row))
         headers = {
             "X-Twilio-Signature": sign(row.url, params, self._directory.token_of(row.account_sid)),
             "I-Twilio-Idempotency-Token": row.id,
         }
-        began = self._clock.now()
-        first_at = row.first_at if row.attempts else began
-        policy_now = policy_after(policy, began - first_at)
-        result = await self._outgoing.call("POST", row.url, params, headers, policy_now)
-        now = self._clock.now()
-        wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
-        if wait is None:
-            self.delivered += is_delivered(result)
-            self.given_up += not is_delivered(result)
-            self._later.pop(row.message_sid, None)
-            await self._keep(Settled(row.due_at, row.id, None))
+        return await self._outgoing.call("POST", row.url, params, headers, policy)
+
+    # -- settling ----------------------------------------------------------------------------------------------------
+
+    def _settle(self, row: CallbackRow, settled: Settled) -> None:
+        self._unsettled.append((row, settled))
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().create_task(self._settle_all())
+
+    async def _settle_all(self) -> None:
+        try:
+            while self._unsettled:
+                if self._may_gather():
+                    await self._settling_alarm.wait(Monotonic(self._clock.monotonic() + GATHER))
+                batch = self._unsettled[:MOST_IN_A_COMMIT]
+                try:
+                    await self._store.settle_callbacks([settled for _, settled in batch])
+                except StoreError:
+                    if self._stopping:
+                        return  # told but not recorded: the customer is told again at the next start
+                    await self._settling_alarm.wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
+                    continue
+                del self._unsettled[: len(batch)]
+                for row, settled in batch:
+                    self._after(row, settled)
+        finally:
+            self._settling = None
+
+    def _may_gather(self) -> bool:
+        # A clock that is moved by hand stands still meanwhile: there, nothing more would come.
+        moves = self._clock.longest_wait is not None
+        return moves and len(self._unsettled) < MOST_IN_A_COMMIT and not self._stopping
+
+    def _after(self, row: CallbackRow, settled: Settled) -> None:
+        """Go on with the message: its next call, or the same one later."""
+        line = self._lines[row.message_sid]
+        self._forget(row)
+        if settled.retry_at is not None:
+            first_at = row.first_at if settled.first_at is None else settled.first_at
+            later = msgspec.structs.replace(row, due_at=settled.retry_at, attempts=row.attempts + 1, first_at=first_at)
+            line[0] = later
+            heapq.heappush(self._again, (later.due_at, later.id, later))
+            self._alarm.wake()
+            return
+        if self._reading:
+            self._settled_of_late.add(row.id)
+        line.popleft()
+        if line:
+            self._enqueue(line[0])
         else:
-            self._later[row.message_sid] = row.id
-            await self._keep(Settled(row.due_at, row.id, Instant(now + wait), first_at))
-
-    async def _keep(self, settled: Settled) -> None:
-        while True:
-            try:
-                await self._settlements.add(settled)
-                return
-            except StoreError:
-                # Told but not recorded: keep trying, or the customer is told again at the next start.
-                self._stuck += 1
-                await Alarm(self._clock).wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
-                self._stuck -= 1
-
-    async def _settle(self, settled: Sequence[Settled]) -> Sequence[None]:
-        await self._store.settle_callbacks(settled)
-        return [None] * len(settled)
+            del self._lines[row.message_sid]
 
     def _next_wake(self) -> Monotonic | None:
-        if self._next is None:
-            return None
-        return Monotonic(self._clock.monotonic() + max(self._next - self._clock.now(), 0))
+        now, wakes = self._clock.monotonic(), []
+        if self._again:
+            wakes.append(now + max(self._again[0][0] - self._clock.now(), 0))
+        if self._behind and self._read_at is not None:
+            wakes.append(self._read_at)
+        return Monotonic(min(wakes)) if wakes else None
 
 
-def _server(url: str) -> str:
+@lru_cache(maxsize=_KNOWN_URLS)
+def _server_of(url: str) -> str:
     """Return the beginning of a URL up to its path: calls to one server share its places."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
+
+
+@lru_cache(maxsize=_KNOWN_URLS)
+def _policy(url: str) -> CallbackPolicy | None:
+    """Return what the URL asks for behind its #; None where that cannot be read."""
+    try:
+        return parse_overrides(url)
+    except InvalidCallbackUrl:
+        return None
 
 
 def _change(row: CallbackRow) -> StatusChange:

@@ -2,7 +2,8 @@
 
 Rules every method keeps: it returns when its change is on disk; times are arguments; a status moves only as
 `core.message.TRANSITIONS` allows; a callback row is written in the transaction of the change it announces, and the
-`on_news` that a store is made with is called on the event loop after such a commit. Batches are all or nothing.
+`on_news` that a store is made with is given those rows, in their order, on the event loop after the commit. Batches are
+all or nothing.
 `StoreFull` and `StoreUnavailable` say that nothing was changed.
 """
 

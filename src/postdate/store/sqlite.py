@@ -64,6 +64,7 @@ _known = msgspec.json.Decoder(list[tuple[str, str, str, str]])
 _sids = msgspec.json.Decoder(list[str])
 
 _NEWEST = Cursor(Instant(2**62), "~")
+_NONE = "[]"
 
 
 def _json(items: Any) -> str:
@@ -73,7 +74,7 @@ def _json(items: Any) -> str:
 class SqliteStore:
     """`store.contract.Store` over one SQLite file."""
 
-    def __init__(self, path: Path, on_news: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, on_news: Callable[[Sequence[CallbackRow]], None] = lambda rows: None) -> None:
         self._path = path
         self._on_news = on_news
         self._sql = load_statements("sqlite")
@@ -367,8 +368,12 @@ class SqliteStore:
         self._do(db, "drop_timers", _json([(s.due_at, s.sid) for s in changed if not s.is_timed]))
 
     def _tell(self, db: apsw.Connection, changes: Sequence[tuple[str, Status, int]], at: Instant) -> None:
-        if changes and self._do(db, "add_callbacks", _json(changes), at):
-            self._writer.has_news = True
+        if not changes:
+            return
+        rows = self._get(db, "callback_rows", _json(changes), at)
+        if rows != _NONE:
+            self._do(db, "add_callbacks", rows)
+            self._writer.news += _callbacks.decode(rows)
 
     # -- receipts, inbound -----------------------------------------------------------------------------------------
 

@@ -8,14 +8,14 @@ gives up the interpreter's lock once (`docs/decisions/0003`).
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from postdate.store.contract import AlreadyExists, StoreFull, StoreUnavailable
+from postdate.store.contract import AlreadyExists, CallbackRow, StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], Any]
@@ -56,7 +56,7 @@ def as_store_error(error: Exception, path: Path) -> Exception:
 class Writer:
     """Runs work on the writing connection, in batches, off the event loop."""
 
-    def __init__(self, path: Path, on_news: Callable[[], None]) -> None:
+    def __init__(self, path: Path, on_news: Callable[[Sequence[CallbackRow]], None]) -> None:
         self._path = path
         self._on_news = on_news
         self._connection = connect(path, writer=True)
@@ -64,7 +64,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="postdate-writer")
         self.in_flight = 0  # written by the event loop only
-        self.has_news = False  # written by the thread only: the present transaction wrote a callback row
+        self.news: list[CallbackRow] = []  # what the present transaction wrote to the outbox; the thread's own
         self._thread.start()
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
@@ -105,14 +105,16 @@ class Writer:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             results = [(done, as_store_error(error, self._path)) for _, done in batch]
-        had_news, self.has_news = self.has_news, False
-        self._loop.call_soon_threadsafe(self._settle, results, had_news)
+            self.news = []
+        news, self.news = self.news, []
+        self._loop.call_soon_threadsafe(self._settle, results, news)
 
     def _one(self, work: Work, alone: bool) -> Any:
         """Run one piece; return its result, or the exception that it alone has to hear of."""
         db = self._connection
         if alone:  # the usual case: the transaction itself is its savepoint
             return work(db)
+        told = len(self.news)
         db.execute("SAVEPOINT piece")
         try:
             result = work(db)
@@ -120,13 +122,14 @@ class Writer:
             raise  # SQLite may have rolled back the whole transaction
         except Exception as error:  # noqa: BLE001  a piece that fails must not fail its neighbours
             db.execute("ROLLBACK TO piece")
+            del self.news[told:]
             result = as_store_error(error, self._path)
         db.execute("RELEASE piece")
         return result
 
-    def _settle(self, results: list[tuple[asyncio.Future[Any], Any]], had_news: bool) -> None:
-        if had_news:
-            self._on_news()
+    def _settle(self, results: list[tuple[asyncio.Future[Any], Any]], news: list[CallbackRow]) -> None:
+        if news:
+            self._on_news(news)
         for done, result in results:
             self.in_flight -= 1
             if done.cancelled():

@@ -55,12 +55,11 @@ FROM json_each(?1) e JOIN messages m ON m.sid = e.value WHERE m.account_sid = ?2
 -- Remove timers: items of (due_at, sid).
 DELETE FROM timers WHERE (due_at, sid) IN (SELECT value->>0, value->>1 FROM json_each(?1));
 
--- name: add_callbacks
--- Write the outbox rows of changes: items of (sid, status, rank), at ?2. The message's own URL comes first, then its
+-- name: callback_rows
+-- Make the outbox rows of changes: items of (sid, status, rank), at ?2. The message's own URL comes first, then its
 -- application's, then its service's, as they are configured now. `queued` is told with a service only.
-INSERT OR IGNORE INTO callbacks
-SELECT ?2, c.sid || ':' || c.rank || ':' || c.news, c.account_sid, c.sid, c.news, c.url, 0, ?2, c.sender, c.recipient,
-       c.service_sid, c.error_code
+SELECT json_group_array(json_array(?2, c.sid || ':' || c.rank || ':' || c.news, c.account_sid, c.sid, c.news, c.url, 0,
+  ?2, c.sender, c.recipient, c.service_sid, c.error_code))
 FROM (
   SELECT m.*, e.value->>1 AS news, e.value->>2 AS rank, COALESCE(
     m.callback_url,
@@ -69,6 +68,13 @@ FROM (
   FROM json_each(?1) e JOIN messages m ON m.sid = e.value->>0
   WHERE e.value->>1 <> 'sending' AND (e.value->>1 <> 'queued' OR m.service_sid IS NOT NULL)
 ) c WHERE c.url IS NOT NULL AND c.url <> '';
+
+-- name: add_callbacks
+-- Write rows to the outbox, in the order of store.contract.CallbackRow.
+INSERT OR IGNORE INTO callbacks
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
+       value->>10, value->>11
+FROM json_each(?1);
 
 -- name: reschedule
 -- Move a scheduled message to a new time.
