@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,16 +99,15 @@ class Calls:
         connected = await start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=loop, socket_factory=self._gate.open_socket
         )
-        try:
+        with ExitStack() as undo:
+            undo.callback(connected.close)
             _, link = await loop.create_connection(
                 lambda: Link(self._lost),
                 sock=connected,
                 ssl=self._context() if place.secure else None,
                 server_hostname=place.host.rstrip(".") if place.secure else None,
             )
-        except BaseException:
-            connected.close()
-            raise
+            undo.pop_all()
         self._links[link] = place
         return link
 
