@@ -36,8 +36,8 @@ class _Moment(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class _Exchange:
-    """One batch: outcomes that nobody has taken yet, and how many are still to come."""
+class Exchange:
+    """Batches of one caller: outcomes that nobody has taken yet, and how many are still to come."""
 
     ready: deque[tuple[Submission, Outcome]] = field(default_factory=deque)
     unanswered: int = 0
@@ -49,7 +49,7 @@ class _Exchange:
 class _Early:
     """A submission that must not leave yet."""
 
-    exchange: _Exchange
+    exchange: Exchange
     submission: Submission
 
 
@@ -57,7 +57,7 @@ class _Early:
 class _Answering:
     """An answer on its way, `delay` microseconds after what it waits for."""
 
-    exchange: _Exchange
+    exchange: Exchange
     submission: Submission
     outcome: Outcome
     delay: int
@@ -90,7 +90,7 @@ class Sandbox:
         self._handsets = Handsets(keep)
         self._taken: OrderedDict[str, str] = OrderedDict()
         self._on_event: OnEvent | None = None
-        self._exchanges: set[_Exchange] = set()
+        self._exchanges: set[Exchange] = set()
         self._unanswered = 0
         self._drainers: list[asyncio.Future[None]] = []
         self._agenda: Agenda[_Waiting] = Agenda(clock, self._happen)
@@ -117,6 +117,10 @@ class Sandbox:
     def conversation(self, number: str) -> Sequence[Shown]:
         """Return all that a handset shows, its replies included, oldest first."""
         return self._handsets.conversation(number)
+
+    def reference_of(self, sid: str) -> str | None:
+        """Return the carrier's reference of a message that it has, as far as it remembers: ten thousand."""
+        return self._taken.get(sid)
 
     def handsets(self) -> Sequence[str]:
         """Return the numbers of the handsets that show something."""
@@ -151,10 +155,9 @@ class Sandbox:
 
     async def submit(self, batch: Sequence[Submission]) -> AsyncIterator[tuple[Submission, Outcome]]:
         """Hand over the whole batch when first asked; yield each outcome as it is known."""
-        exchange = _Exchange()
-        self._exchanges.add(exchange)
+        exchange = Exchange()
         try:
-            self._hand_over(batch, exchange)
+            self.hand_over(batch, exchange)
             ready = exchange.ready
             for _ in range(len(batch)):
                 while not ready:
@@ -189,7 +192,9 @@ class Sandbox:
 
     # --- taking submissions ---
 
-    def _hand_over(self, batch: Sequence[Submission], exchange: _Exchange) -> None:
+    def hand_over(self, batch: Sequence[Submission], exchange: Exchange) -> None:
+        """Hand over a batch for a caller without a loop of his own: what is known at once is `ready` on return."""
+        self._exchanges.add(exchange)
         if self._on_event is None:
             exchange.ready.extend((submission, Unreachable(_CLOSED)) for submission in batch)
             return
@@ -210,7 +215,7 @@ class Sandbox:
             wait = min(wait, self._clock.longest_wait)
         self._agenda.add(Monotonic(moment.waited + wait), early)
 
-    def _take(self, submission: Submission, exchange: _Exchange, moment: _Moment) -> Outcome | None:
+    def _take(self, submission: Submission, exchange: Exchange, moment: _Moment) -> Outcome | None:
         """Return the outcome, or None where it comes later: then it is counted as unanswered."""
         if submission.expires_at <= moment.at:
             return Refused(30036, "it had expired when it reached the carrier")
@@ -275,11 +280,11 @@ class Sandbox:
 
     # --- outcomes ---
 
-    def _count_on(self, exchange: _Exchange) -> None:
+    def _count_on(self, exchange: Exchange) -> None:
         exchange.unanswered += 1
         self._unanswered += 1
 
-    def _count_off(self, exchange: _Exchange, answered: int) -> None:
+    def _count_off(self, exchange: Exchange, answered: int) -> None:
         exchange.unanswered -= answered
         self._unanswered -= answered
         if not self._unanswered:
@@ -288,7 +293,7 @@ class Sandbox:
                 if not drainer.done():
                     drainer.set_result(None)
 
-    def _answer(self, exchange: _Exchange, submission: Submission, outcome: Outcome) -> None:
+    def _answer(self, exchange: Exchange, submission: Submission, outcome: Outcome) -> None:
         if not exchange.given_up:
             exchange.ready.append((submission, outcome))
             exchange.more.set()

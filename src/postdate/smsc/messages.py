@@ -1,0 +1,154 @@
+"""What the SMSC remembers of messages: for receipts, for query_sm and cancel_sm, and parts until they are whole.
+
+All of it is bounded; the oldest is forgotten first. A message is found for its own system id only. Pure.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from postdate.connectors.contract import Part
+from postdate.core.instant import MINUTE, Instant
+from postdate.smpp.codes import Tag
+from postdate.smpp.pdu import SubmitSm
+from postdate.smpp.receipt import MessageState
+from postdate.smsc.addresses import read_address
+from postdate.smsc.wire_script import Ids
+
+_MOST_GROUPS: Final = 1_000
+_PARTS_WAIT: Final = 10 * MINUTE
+_LONGEST_ID: Final = 20
+
+Value = TypeVar("Value")
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(slots=True, eq=False)
+class Taken:
+    """One submit_sm: a message, or a part of one."""
+
+    number: int
+    owner: str  # the system id
+    pdu: SubmitSm
+    text: str = field(repr=False)
+    at: Instant
+    state: MessageState = MessageState.ENROUTE
+    error: int = 0
+    done_at: Instant | None = None
+    whole: "Whole" = ()  # while it waits for its time: all parts of the message
+
+    @property
+    def sender(self) -> str:
+        """Return the address it came from."""
+        return read_address(self.pdu.source_addr_ton, self.pdu.source_addr)
+
+    @property
+    def recipient(self) -> str:
+        """Return the handset it is for."""
+        return read_address(self.pdu.dest_addr_ton, self.pdu.destination_addr)
+
+    @property
+    def reference(self) -> bytes | None:
+        """Return the ESME's own reference for it."""
+        return self.pdu.tlv(Tag.USER_MESSAGE_REFERENCE)
+
+
+Whole = tuple[Taken, ...]
+"""The parts of one message in their order; one of them where it is short."""
+
+
+class Messages:
+    """The messages that were taken, `keep` of them."""
+
+    def __init__(self, keep: int, ids: Ids) -> None:
+        self._keep = keep
+        self._ids = ids
+        self._parts: OrderedDict[int, Taken] = OrderedDict()
+        self._wholes: OrderedDict[str, Whole] = OrderedDict()
+        self._references: OrderedDict[tuple[str, str, bytes], Taken] = OrderedDict()
+
+    def add_part(self, part: Taken) -> None:
+        """Keep a part, which has its own id."""
+        _put(self._parts, part.number, part, self._keep)
+
+    def add(self, carrier_ref: str, whole: Whole) -> None:
+        """Keep a message that the carrier has."""
+        for part in whole:
+            _put(self._parts, part.number, part, self._keep)
+        _put(self._wholes, carrier_ref, whole, self._keep)
+        last = whole[-1]
+        if (reference := last.reference) is not None:
+            _put(self._references, (last.owner, last.sender, reference), last, self._keep)
+
+    def of(self, carrier_ref: str) -> Whole:
+        """Return the parts of a message that the carrier reports on; none where it is forgotten."""
+        return self._wholes.get(carrier_ref, ())
+
+    def find(self, owner: str, message_id: str) -> Taken | None:
+        """Return the part with this id."""
+        number = parse_id(message_id, self._ids)
+        found = self._parts.get(number) if number is not None else None
+        return found if found is not None and found.owner == owner else None
+
+    def find_by_reference(self, owner: str, sender: str, reference: bytes) -> Taken | None:
+        """Return the last part of the latest whole message with the ESME's own reference."""
+        return self._references.get((owner, sender, reference))
+
+
+def _put(table: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:
+    table[key] = value
+    if len(table) > most:
+        table.popitem(last=False)
+
+
+def write_id(number: int, ids: Ids) -> str:
+    """Return a message's number as its id."""
+    return f"{number:x}" if ids is Ids.HEX else str(number)
+
+
+def parse_id(text: str, ids: Ids) -> int | None:
+    """Return the number of a message from its id; None where it is no id of ours."""
+    if not (text.isascii() and text.isalnum() and len(text) <= _LONGEST_ID):
+        return None
+    try:
+        return int(text, 16 if ids is Ids.HEX else 10)
+    except ValueError:
+        return None
+
+
+@dataclass(slots=True)
+class _Group:
+    since: Instant
+    parts: dict[int, Taken] = field(default_factory=dict)
+
+
+class Joiner:
+    """Parts of long messages that wait for the others, a thousand messages for ten minutes each."""
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[tuple[str, str, str, int, int], _Group] = OrderedDict()
+
+    def add(self, taken: Taken, part: Part) -> Whole | None:
+        """Add a part; return the whole message, in order, once nothing is missing.
+
+        It stays here until `done`: a last part that the carrier had no time for comes again alone.
+        """
+        key = _place(taken, part)
+        group = self._groups.get(key)
+        if group is None or taken.at - group.since > _PARTS_WAIT:
+            self._groups.pop(key, None)
+            group = _Group(taken.at)
+            _put(self._groups, key, group, _MOST_GROUPS)
+        group.parts[part.index] = taken
+        if len(group.parts) < part.total:
+            return None
+        return tuple(group.parts[index] for index in sorted(group.parts))
+
+    def done(self, taken: Taken, part: Part) -> None:
+        """Forget the message that this is a part of."""
+        self._groups.pop(_place(taken, part), None)
+
+
+def _place(taken: Taken, part: Part) -> tuple[str, str, str, int, int]:
+    return taken.owner, taken.sender, taken.recipient, part.ref, part.total
