@@ -5,33 +5,26 @@ only then the process ends. A second signal ends it at once; a claim that is lef
 """
 
 import asyncio
-import contextlib
-import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 import structlog
 import uvloop
 
 from postdate import __version__, telemetry
-from postdate.api.server import CannotListen
 from postdate.cli.command import Exit, Trouble
 from postdate.cli.credentials import Credentials, read_credentials, write_credentials
+from postdate.cli.foreground import in_plain_words, listen_for_signals, local_url, say
 from postdate.connectors.sandbox_fields import InvalidScript
 from postdate.connectors.sandbox_script import Script
 from postdate.core.resources import Account
 from postdate.node import Node
 from postdate.settings import InvalidSettings, Settings, load
-from postdate.store.contract import StoreError
 
 _STORE = "postdate.db"
-_ANYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"})
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def read_settings(config: Path | None, given: Mapping[str, object]) -> Settings:
@@ -45,7 +38,7 @@ def read_settings(config: Path | None, given: Mapping[str, object]) -> Settings:
 def run_process(settings: Settings) -> None:
     """Run a node until a signal comes; raise Trouble where it cannot start or cannot go on."""
     telemetry.configure(settings.log_level, sys.stderr, people=sys.stderr.isatty())
-    with _in_plain_words():
+    with in_plain_words():
         _check_script(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings))
@@ -61,28 +54,9 @@ def _check_script(settings: Settings) -> None:
         raise Trouble(f"{settings.sandbox_script} cannot be followed: {error}") from None
 
 
-@contextlib.contextmanager
-def _in_plain_words() -> Iterator[None]:
-    """Turn what an operator can put right into a sentence."""
-    try:
-        yield
-    except (StoreError, CannotListen) as error:
-        raise Trouble(_sentence(str(error))) from None
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise Trouble(_sentence(f"{error.filename}: {error.strerror}")) from None
-
-
-def _sentence(text: str) -> str:
-    """Return a text that ends as a sentence does, and begins as one unless its first word is a name."""
-    begun = f"{text[:1].upper()}{text[1:]}" if text.partition(" ")[0].isalpha() else text
-    return begun if begun.endswith(".") else f"{begun}."
-
-
 async def _run(settings: Settings) -> None:
     told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    _listen_for_signals(told)
+    listen_for_signals(told)
     async with Node(settings) as node:
         port = await node.listen()
         write_credentials(settings.data, _credentials(node, settings, port))
@@ -96,45 +70,18 @@ async def _run(settings: Settings) -> None:
             f"The node stopped because a part of it failed: {type(failure).__name__}: {failure}\n"
             "What was accepted is on disk. Start it again: postdate serve"
         ) from failure
-    _say("Stopped. What was accepted is on disk.")
-
-
-def _listen_for_signals(told: asyncio.Future[None]) -> None:
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-        told.set_result(None)
-        _say("\nStopping: what is under way is finished first. (Once more to stop at once.)")
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
+    say("Stopped. What was accepted is on disk.")
 
 
 def _announce(settings: Settings, port: int) -> None:
     data = "" if settings.data == Path("data") else f" --data {shlex.quote(str(settings.data))}"
     clock = ", on a test clock" if settings.test_clock else ""
-    _say(
-        f"Postdate {__version__} listens on {_local_url(settings.host, port)}{clock}\n"
+    say(
+        f"Postdate {__version__} listens on {local_url(settings.host, port)}{clock}\n"
         f'  credentials   eval "$(postdate env{data})"\n'
         f"  data          {settings.data.resolve()}\n"
         "  to stop       Ctrl-C"
     )
-
-
-def _say(text: str) -> None:
-    """Print to whoever listens; where nobody does any more, a node goes on, or stops, all the same."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _local_url(host: str, port: int) -> str:
-    """Return where this machine reaches a node that listens on `host`."""
-    reached = _ANYWHERE.get(host, host)
-    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 # -- credentials -----------------------------------------------------------------------------------------------------
@@ -143,7 +90,7 @@ def _local_url(host: str, port: int) -> str:
 def find_credentials(settings: Settings) -> Credentials:
     """Return how to reach the node of a data folder, as whom; raise Trouble where nobody can know."""
     kept = read_credentials(settings.data)
-    url = kept.url if kept is not None else _local_url(settings.host, settings.port)
+    url = kept.url if kept is not None else local_url(settings.host, settings.port)
     if settings.account_sid is not None and settings.auth_token is not None:
         return Credentials(url, settings.account_sid, settings.auth_token.get_secret_value())
     if kept is not None:
@@ -153,7 +100,7 @@ def find_credentials(settings: Settings) -> Credentials:
             f"{settings.data} holds no credentials yet: `postdate serve` writes them there when it starts.\n"
             "Start it once, then try again."
         )
-    with asyncio.Runner() as runner, _in_plain_words():
+    with asyncio.Runner() as runner, in_plain_words():
         return runner.run(_make_first_account(settings))
 
 
@@ -170,4 +117,4 @@ def _credentials(node: Node, settings: Settings, port: int) -> Credentials:
     chosen = node.directory.find(Account, settings.account_sid)
     if chosen is not None:
         account, token = chosen, node.directory.token_of(chosen.sid)
-    return Credentials(_local_url(settings.host, port), account.sid, token)
+    return Credentials(local_url(settings.host, port), account.sid, token)
