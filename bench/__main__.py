@@ -1,4 +1,4 @@
-"""`python -m bench [all|accept|lateness|burst|pending] [--quick]`: measures, prints a table, and keeps whole runs."""
+"""`python -m bench [all|PART] [--quick]`: measures, prints a table, and keeps whole runs; `--help` names the parts."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import accept, load, machine, pending, sending
+from bench import accept, carriers, load, machine, pending, sending
 from bench.child import ChildFailed
 from bench.figures import Figure
 from bench.plan import Plan
@@ -24,6 +24,7 @@ PARTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     sending.LATENESS: sending.lateness,
     sending.BURST: sending.burst,
     pending.PART: pending.measure,
+    carriers.PART: carriers.measure,
 }
 ALL = "all"
 

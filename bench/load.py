@@ -12,6 +12,7 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlencode
 
 import msgspec
 import uvloop
@@ -24,6 +25,7 @@ from postdate.core.instant import DAY, SECOND, Instant, format_iso
 
 HERE = Path(__file__).parent
 CREATE = "create.lua"
+SEND = "send.lua"
 GET = "get.lua"
 
 
@@ -45,13 +47,18 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Requests to be made: creates where there is a place to create in, else GETs of `path`."""
+    """Requests to be made: creates where there is a place to create in, else GETs of `path`.
+
+    Creates are of scheduled messages; with a `sender` they go at once, and `callback` is told.
+    """
 
     port: int
     connections: int
     seconds: int
     place: Place | None = None
     path: str = "/"
+    sender: str = ""
+    callback: str = ""
 
 
 def tool() -> str:
@@ -70,13 +77,14 @@ def run(load: Load) -> Loaded:
 
 
 def _wrk(load: Load) -> list[str]:
-    script = GET if load.place is None else CREATE
+    script = GET if load.place is None else SEND if load.sender else CREATE
     url = f"http://127.0.0.1:{load.port}{load.path}"
     command = ["wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "--timeout", "10s"]
     command += ["-s", str(HERE / script), url]
     if load.place is not None:
         place = load.place
-        command += ["--", _path(place), _authorization(place), place.service, str(_first_send_at() // SECOND)]
+        command += ["--", _path(place), _authorization(place)]
+        command += [load.sender, load.callback] if load.sender else [place.service, str(_first_send_at() // SECOND)]
     return command
 
 
@@ -103,6 +111,7 @@ class _Requests:
     """Makes the bytes of one request after the other."""
 
     def __init__(self, load: Load) -> None:
+        self._load = load
         self._place = load.place
         self._count = 0
         self._first = _first_send_at()
@@ -121,13 +130,18 @@ class _Requests:
         if self._place is None:
             return self._get
         self._count += 1
-        send_at = format_iso(Instant(self._first + self._count * 7 % 86_400 * SECOND)).replace(":", "%3A")
         body = (
-            f"To=%2B{recipient(self._count)[1:]}&MessagingServiceSid={self._place.service}"
-            f"&Body=Your+appointment+is+tomorrow+at+10+o%27clock.+Reference+{self._count}"
-            f"&ScheduleType=fixed&SendAt={send_at}"
+            f"To=%2B{recipient(self._count)[1:]}"
+            f"&Body=Your+appointment+is+tomorrow+at+10+o%27clock.+Reference+{self._count}&{self._way()}"
         )
         return f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    def _way(self) -> str:
+        assert self._place is not None
+        if self._load.sender:
+            return urlencode({"From": self._load.sender, "StatusCallback": self._load.callback})
+        send_at = format_iso(Instant(self._first + self._count * 7 % 86_400 * SECOND)).replace(":", "%3A")
+        return f"MessagingServiceSid={self._place.service}&ScheduleType=fixed&SendAt={send_at}"
 
 
 class _Seen:

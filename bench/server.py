@@ -4,6 +4,7 @@ Each role tells what it has to tell in JSON lines. Those that serve end when the
 """
 
 import asyncio
+import math
 import resource
 import secrets
 import socket
@@ -20,7 +21,8 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from bench.figures import share
-from bench.watching import Place, WatchedNode, furnish, recipient, settings_for
+from bench.peers import Customer, Smsc, Taken, Told
+from bench.watching import Place, WatchedNode, address_of, connect, furnish, recipient, settings_for
 from postdate.api.server import WebServer
 from postdate.clock import SystemClock, breathe
 from postdate.connectors.sandbox_fields import Between
@@ -31,6 +33,7 @@ from postdate.core.instant import DAY, SECOND, Instant, ScheduleWindow
 from postdate.core.message import Message
 from postdate.core.resources import Account, Service
 from postdate.core.sid import CHANCE_BYTES, new_sid
+from postdate.node import Node
 from postdate.store.contract import AddResult, New
 from postdate.store.sqlite import SqliteStore
 
@@ -42,6 +45,7 @@ _ADDED_AT_ONCE = 2_000
 _NO_CAP = 2**62
 _SCATTER = 7_919_777_777  # a prime: neighbours in the order of adding are far apart in time
 _LONGEST_SECONDS = 240
+_TELL_SECONDS = 0.2
 _BODY = "Your appointment is tomorrow at 10 o'clock. Reference {}"
 
 SCRIPTS: Mapping[str, Script] = {
@@ -132,6 +136,57 @@ async def serve(given: Mapping[str, Any]) -> None:
         await asyncio.wait([asyncio.ensure_future(input_closed()), node.failed], return_when=asyncio.FIRST_COMPLETED)
         if node.failed.done():
             await node.failed
+
+
+# -- a node between its customer and its carrier ----------------------------------------------------------------------
+
+
+async def customers(given: Mapping[str, Any]) -> None:
+    """A lean server of customers: tells five times a second what it was told until then."""
+    told = Told()
+    server = await asyncio.get_running_loop().create_server(lambda: Customer(told), "127.0.0.1", 0, backlog=_BACKLOG)
+    tell(port=server.sockets[0].getsockname()[1])
+    closed = asyncio.ensure_future(input_closed())
+    while not closed.done():
+        await breathe(_TELL_SECONDS)
+        tell(calls=told.calls, delivered=len(told.delivered), last_at=told.last_at)
+
+
+async def smsc(given: Mapping[str, Any]) -> None:
+    """A lean SMSC that reports at once: tells once `expected` messages have come, and at the end."""
+    taken = Taken()
+    server = await asyncio.get_running_loop().create_server(lambda: Smsc(taken), "127.0.0.1", 0)
+    tell(port=server.sockets[0].getsockname()[1])
+    closed = asyncio.ensure_future(input_closed())
+    while not closed.done() and len(taken.arrivals) < given.get("expected", math.inf):
+        await breathe(_TELL_SECONDS)
+    arrivals = taken.arrivals
+    tell(
+        count=len(arrivals),
+        put_off=taken.put_off,
+        over=arrivals[-1] - arrivals[0] if arrivals else 0,
+        worst_second=taken.worst_second(),
+        gap_p50=taken.gap(0.5) if len(arrivals) > 1 else 0,
+        gap_p99=taken.gap(0.99) if len(arrivals) > 1 else 0,
+    )
+    await closed
+
+
+async def carry(given: Mapping[str, Any]) -> None:
+    """A node with an SMPP connection: tells its port and who may use it; hands over `count` messages by itself."""
+    async with Node(settings_for(Path(given["data"]))) as node:
+        connection = await connect(node, given["smsc"], given["in_flight"])
+        place = await furnish(node, 1, given.get("mps", 0), connection)
+        await node.listen()
+        tell(port=node.port, account=place.account, token=place.token, sender=address_of(0))
+        account = node.directory.find(Account, place.account)
+        assert account is not None
+        at_once = (
+            SendMessage(recipient=recipient(n), body=_BODY.format(n), sender=address_of(0))
+            for n in range(given.get("count", 0))
+        )
+        await asyncio.gather(*(node.ingest.accept(account, command) for command in at_once))
+        await input_closed()
 
 
 # -- a node that sends -------------------------------------------------------------------------------------------------
@@ -238,6 +293,9 @@ ROLES: Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]] = 
     "serve": serve,
     "send": send,
     "fill": fill,
+    "customers": customers,
+    "smsc": smsc,
+    "carry": carry,
 }
 
 if __name__ == "__main__":

@@ -9,15 +9,20 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from postdate.clock import Clock
-from postdate.connectors.contract import CarrierEvent, Connector, OnEvent, Submission
+import msgspec
+
+from postdate.clock import Clock, breathe
+from postdate.connectors.contract import CarrierEvent, Connector, OnEvent, State, Submission
 from postdate.core.address import SenderKind
 from postdate.core.instant import Instant
 from postdate.core.outcome import Outcome
-from postdate.core.resources import Sender, Service
+from postdate.core.resources import Connection, Sender, Service
 from postdate.flow.open_connection import OpenConnection
 from postdate.node import Node
 from postdate.settings import Settings
+
+_BIND_SECONDS = 10
+_LOOK_SECONDS = 0.01
 
 
 class Watch:
@@ -123,7 +128,7 @@ class Place:
     service: str
 
 
-async def furnish(node: Node, senders: int = 1, mps: float = 0) -> Place:
+async def furnish(node: Node, senders: int = 1, mps: float = 0, connection: str = "sandbox") -> Place:
     """Make a messaging service with numbers in its pool, unless there is one already; return who may use it."""
     account, token = node.first_account()
     at = node.clock.now()
@@ -140,10 +145,11 @@ async def furnish(node: Node, senders: int = 1, mps: float = 0) -> Place:
                     sid=_sid("PN"),
                     account_sid=account.sid,
                     kind=SenderKind.PHONE_NUMBER,
-                    address=f"+1415555{number:04}",
+                    address=address_of(number),
                     friendly_name=f"Number {number}",
                     country="US",
                     mps=mps,
+                    connection=connection,
                     service_sid=service.sid,
                     added_at=at,
                     created_at=at,
@@ -151,6 +157,29 @@ async def furnish(node: Node, senders: int = 1, mps: float = 0) -> Place:
                 )
             )
     return Place(account.sid, token, known[0].sid)
+
+
+async def connect(node: Node, port: int, in_flight: int) -> str:
+    """Configure a connection to an SMSC on this machine, and return its name once it is bound."""
+    account, _ = node.first_account()
+    at = node.clock.now()
+    hidden = node.directory.seal(msgspec.json.encode({"password": "bench"}).decode())
+    settings = {"host": "127.0.0.1", "port": port, "system_id": "bench", "in_flight": in_flight}
+    await node.directory.put(
+        Connection(
+            sid=_sid("CX"), account_sid=account.sid, name="carrier", kind="smpp", settings=settings, sealed=hidden,
+            created_at=at, updated_at=at,
+        )
+    )  # fmt: skip
+    async with asyncio.timeout(_BIND_SECONDS):
+        while node.connections.condition("carrier").state is not State.READY:
+            await breathe(_LOOK_SECONDS)
+    return "carrier"
+
+
+def address_of(number: int) -> str:
+    """Return the address of a sender that `furnish` makes, by its number from 0."""
+    return f"+1415555{number:04}"
 
 
 def recipient(number: int) -> str:
