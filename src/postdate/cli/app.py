@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from postdate import __version__
-from postdate.cli import accounts, clock, connections, demo, env, handsets, keys, messages, numbers, serve, services
+from postdate.cli import (
+    accounts,
+    clock,
+    connections,
+    demo,
+    env,
+    handsets,
+    keys,
+    messages,
+    numbers,
+    serve,
+    services,
+    smsc,
+)
 
 app = typer.Typer(
     name="postdate",
@@ -22,6 +35,7 @@ _RUN, _USE = "Run a node", "Use a running node"
 app.command(rich_help_panel=_RUN)(serve.serve)
 app.command(rich_help_panel=_RUN)(env.env)
 app.command(rich_help_panel=_RUN)(demo.demo)
+app.command(rich_help_panel=_RUN)(smsc.smsc)
 app.add_typer(messages.app, name="messages", rich_help_panel=_USE)
 app.add_typer(services.app, name="services", rich_help_panel=_USE)
 app.add_typer(numbers.app, name="numbers", rich_help_panel=_USE)

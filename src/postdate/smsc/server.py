@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Final
 
+from postdate.api.server import CannotListen
 from postdate.clock import Clock, Timer
 from postdate.connectors.contract import CarrierEvent, Inbound, Receipt
 from postdate.connectors.sandbox import Sandbox
@@ -30,10 +31,6 @@ _LEAVE_WITHIN: Final = 2 * SECOND
 _KNOWN_SENDERS: Final = 10_000
 _NO_RULES: Final = Script()
 _NO_FAULTS: Final = WireScript()
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on; the text says what to do."""
 
 
 class Smsc:
