@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -57,8 +57,7 @@ class SmscLink(asyncio.Protocol):
         self.answers: list[int] = []  # statuses of the answers to our deliveries, as they came
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self.smsc.links.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,11 +182,11 @@ async def connected(
     """Open a connector to the SMSC and wait for its links, if it will bind them; close it at the end."""
     settings = settings_for(smsc.port, **changes)
     connector = SmppConnector(settings, clock or SystemClock(), lambda: 0.0, wire)
-    await connector.open(on_event)
     links = settings.links * (1 if settings.bind == "transceiver" else 2)
-    if smsc.bind_status == Status.ROK:
-        await until(lambda: connector.condition.links == links)
     try:
+        await connector.open(on_event)
+        if smsc.bind_status == Status.ROK:
+            await until(lambda: connector.condition.links == links)
         yield connector
     finally:
         await connector.close()

@@ -117,7 +117,8 @@ class Desk:
         """Send no more over a link that has ended; all its requests have been answered for."""
         if link in self._links:
             self._links.remove(link)
-        self._why = why
+        if self._open:
+            self._why = why
         self._give_back(link, why)
         self.pump()
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 from postdate.clock import Clock
@@ -28,12 +29,6 @@ _REFUSALS: Final[Mapping[int, str]] = {
 
 class LineOwner(Owner, Protocol):
     """Who a line works for."""
-
-    def bound(self, link: Link) -> None:
-        """Hear that a link is bound."""
-
-    def ended(self, link: Link, why: str) -> None:
-        """Hear that a link that was bound has ended; all its requests have been answered for."""
 
     def trouble(self, why: str) -> None:
         """Hear why there is no link, in words of ours."""
@@ -98,11 +93,10 @@ class Line:
         settings = self._settings
         link = Link(settings, self._mode, self._wire, self._owner)
         work = asyncio.get_running_loop().create_connection(lambda: link, settings.host, settings.port, ssl=self._tls)
-        try:
+        with ExitStack() as undo:
+            undo.callback(link.abort, "the link was closed")  # it may have been connected just as it was given up
             await within(self._wire, int(settings.bind_timeout * SECOND), work)
-        except BaseException:
-            link.abort("the link was closed")  # it may have been connected just as it was given up
-            raise
+            undo.pop_all()
         return link
 
     async def _hold(self, link: Link) -> bool:
@@ -114,9 +108,7 @@ class Line:
         if status:
             self._owner.trouble(_REFUSALS.get(status, f"the SMSC refuses to bind ({status_name(status)})"))
             return status in _REFUSALS
-        self._owner.bound(link)
         await link.ended.wait()
-        self._owner.ended(link, link.why)
         return False
 
 

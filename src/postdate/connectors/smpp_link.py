@@ -63,6 +63,12 @@ class LinkLost(Exception):
 class Owner(Protocol):
     """Who a link works for. Tokens are those given to `Link.submit`."""
 
+    def bound(self, link: "Link") -> None:
+        """Hear that a link is bound."""
+
+    def ended(self, link: "Link", why: str) -> None:
+        """Hear that a link that was bound has ended; all its requests have been answered for."""
+
     def answered(self, link: "Link", token: object, answer: Pdu, late: bool) -> None:
         """Hear of an answer; `late` if the request had been given up as unanswered before."""
 
@@ -129,12 +135,14 @@ class Link(asyncio.Protocol):
         self.ended = asyncio.Event()
         self._session = Session(Role.ESME)
         self._transport: asyncio.Transport | None = None
+        self._patience = int(settings.answer_timeout * SECOND)
         self._orphans: list[Outstanding] = []
         self._out: list[bytes] = []
         self._unflushed: list[int] = []
         self._due: deque[tuple[Monotonic, int]] = deque()
         self._answer_timer: Timer | None = None
         self._life_timer: Timer | None = None
+        self._end_timer: Timer | None = None
         self._heard_at = self._turn_at = Monotonic(0)
         self._bound = self._blocked = self._leaving = False
         self._emptied: asyncio.Future[None] | None = None
@@ -157,24 +165,30 @@ class Link(asyncio.Protocol):
     # --- what is sent ---
 
     async def bind(self) -> int:
-        """Bind and return the status of the answer, 0 for success; LinkLost."""
+        """Bind, tell the owner, and return the status of the answer, 0 for success; LinkLost."""
         settings = self._settings
         body = Bind(self.mode, settings.system_id, settings.password, settings.system_type)
-        answer = await self._request(body, int(settings.bind_timeout * SECOND))
+        try:
+            answer = await within(self._clock, int(settings.bind_timeout * SECOND), self._request(body))
+        except TimeoutError:
+            raise LinkLost(f"no answer within {settings.bind_timeout:g} s") from None
+        if self.ended.is_set():
+            raise LinkLost(self.why)
         if answer.status == Status.ROK and isinstance(answer.body, BindResp):
             self._bound = True
             self.smsc = answer.body.system_id
             self._watch()
+            self._owner.bound(self)
             return 0
         return answer.status or Status.RUNKNOWNERR
 
     def submit(self, body: SubmitSm, token: object) -> None:
         """Send a message; the answer goes to the owner with `token`. ValueError if a field cannot be written."""
-        self._send(body, token, int(self._settings.answer_timeout * SECOND))
+        self._send_timed(body, token)
 
     async def query(self, body: QuerySm) -> Pdu:
         """Ask about a message and return the answer; LinkLost."""
-        return await self._request(body, int(self._settings.answer_timeout * SECOND))
+        return await self._request(body, timed=True)
 
     def acknowledge(self, request: Pdu, status: int) -> None:
         """Answer a delivery, unless the link has ended: then the SMSC delivers it again."""
@@ -192,8 +206,8 @@ class Link(asyncio.Protocol):
         self._leaving = True
         if self._bound and not self._session.ended:
             try:
-                await self._request(Unbind(), LEAVING)
-            except LinkLost:
+                await within(self._clock, LEAVING, self._request(Unbind()))
+            except (LinkLost, TimeoutError):
                 self.abort("the link was closed")
         self.close("the link was closed")
         await self.ended.wait()
@@ -206,6 +220,10 @@ class Link(asyncio.Protocol):
             self.why = why
             self._flush()
             self._transport.close()
+            # It may wait for a peer that reads nothing more.
+            self._end_timer = self._clock.call_at(
+                Monotonic(self._clock.monotonic() + LEAVING), lambda: self.abort(self.why)
+            )
 
     def abort(self, why: str) -> None:
         """Break the connection off."""
@@ -215,18 +233,26 @@ class Link(asyncio.Protocol):
             self.why = why if not self._transport.is_closing() else self.why
             self._transport.abort()
 
-    async def _request(self, body: Request, span: int) -> Pdu:
+    async def _request(self, body: Request, timed: bool = False) -> Pdu:
         answer: asyncio.Future[Pdu] = self._loop.create_future()
         if self._session.ended:
             raise LinkLost(self.why)
-        self._send(body, answer, span)
+        if timed:
+            self._send_timed(body, answer)
+        else:
+            self._send(body, answer)
         return await answer
 
-    def _send(self, body: Request, token: object, span: int) -> None:
+    def _send(self, body: Request, token: object) -> int:
         sequence, frame = self._session.request(body, token)
         self._unflushed.append(sequence)
         self._write(frame)
-        self._due.append((Monotonic(self._turn_at + span), sequence))
+        return sequence
+
+    def _send_timed(self, body: Request, token: object) -> None:
+        """Send what is given up without an answer in time: the same time for all of these, so they are due in order."""
+        sequence = self._send(body, token)
+        self._due.append((Monotonic(self._turn_at + self._patience), sequence))
         if self._answer_timer is None:
             self._answer_timer = self._clock.call_at(self._due[0][0], self._expire)
 
@@ -266,7 +292,7 @@ class Link(asyncio.Protocol):
 
     def _give_up(self, token: object, why: str, *, written: bool) -> None:
         if token is _ENQUIRY:
-            if self._clock.monotonic() - self._heard_at >= int(self._settings.answer_timeout * SECOND):
+            if self._clock.monotonic() - self._heard_at >= self._patience:
                 self.abort("the SMSC does not answer enquire_link")
         elif isinstance(token, asyncio.Future):
             if not token.done():
@@ -289,7 +315,7 @@ class Link(asyncio.Protocol):
         if now - since >= silence:
             since = now
             if self._bound and not self._leaving:
-                self._send(EnquireLink(), _ENQUIRY, int(self._settings.answer_timeout * SECOND))
+                self._send_timed(EnquireLink(), _ENQUIRY)
         self._life_timer = self._clock.call_at(Monotonic(since + silence), self._watch)
 
     # --- what is received ---
@@ -366,8 +392,8 @@ class Link(asyncio.Protocol):
     def _finish(self) -> None:
         if self.ended.is_set():
             return
-        self._bound = False
-        for timer in (self._answer_timer, self._life_timer):
+        was_bound, self._bound = self._bound, False
+        for timer in (self._answer_timer, self._life_timer, self._end_timer):
             if timer is not None:
                 timer.cancel()
         unwritten = set(self._unflushed)
@@ -377,3 +403,5 @@ class Link(asyncio.Protocol):
         if self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
         self.ended.set()
+        if was_bound:
+            self._owner.ended(self, self.why)

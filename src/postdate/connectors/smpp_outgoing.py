@@ -27,6 +27,7 @@ from postdate.smpp.receipt import IdForm, normal_id
 EVERY_RECEIPT: Final = 1
 FAILURES_ONLY: Final = 2
 _SURELY_ALONE: Final = 70  # characters that fit into one part, whatever they are
+_LONGEST_ADDRESS: Final = 21  # 20 characters after the plus, which is not written
 _PAIRS_KNOWN: Final = 10_000
 _REFERENCES: Final = 0x10000
 
@@ -56,6 +57,8 @@ class Outgoing:
         """Return the PDUs of a message, in order; Refused where SMPP has no form for it."""
         if submission.channel is not Channel.SMS:
             return Refused(UNKNOWN_FAILURE, "an SMPP connection carries SMS only")
+        if max(len(submission.sender), len(submission.recipient)) > _LONGEST_ADDRESS:
+            return Refused(UNKNOWN_FAILURE, "one of its addresses is longer than SMPP has room for")
         settings = self._settings
         body = submission.body
         if submission.attachments:
