@@ -23,7 +23,7 @@ sub answer {
         push @$seen, $pdu->{short_message};
         $link->submit_sm_resp(message_id => $id, seq => $pdu->{seq});
         $link->deliver_sm(
-            source_addr => $pdu->{destination_addr}, destination_addr => $pdu->{source_addr}, esm_class => 4,
+            source_addr => $pdu->{destination_addr}, destination_addr => $pdu->{source_addr}, esm_class => 4, async => 1,
             short_message => "id:$id sub:001 dlvrd:001 submit date:3001011200 done date:3001011200 stat:DELIVRD err:000 text:",
         );
     } elsif ($command == Net::SMPP::CMD_enquire_link) {
