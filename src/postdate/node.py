@@ -28,6 +28,8 @@ from postdate.connectors.kinds import Surroundings, kind_of, read_settings
 from postdate.connectors.providers import plain_http
 from postdate.connectors.sandbox import Sandbox
 from postdate.connectors.sandbox_script import Script
+from postdate.console.app import Console
+from postdate.console.site import Site
 from postdate.core.events_url import events_key, events_path, message_query
 from postdate.core.instant import Instant
 from postdate.core.message import Message
@@ -63,6 +65,7 @@ class Node:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or _clock(settings)
+        self.watch: Clock = SystemClock()
         self.run_name = secrets.token_hex(8)
         self._chance = random.Random(secrets.token_bytes(16)).random
         self._stack = AsyncExitStack()
@@ -145,8 +148,11 @@ class Node:
 
     async def listen(self) -> int:
         """Answer HTTP; return the port."""
-        settings = self.settings
-        web = WebServer(App(self.parts()), settings.host, settings.port, settings.max_header_bytes)
+        settings, parts = self.settings, self.parts()
+        # People's sessions follow the machine's time, whatever clock the messages follow.
+        self.console = Console(parts, self.watch)
+        site = Site(App(parts), self.console)
+        web = WebServer(site, settings.host, settings.port, settings.max_header_bytes)
         self.port = web.port
         self._stack.push_async_callback(web.stop)
         await web.start()

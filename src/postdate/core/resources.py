@@ -1,4 +1,4 @@
-"""What a customer configures: accounts, keys, messaging services, senders, applications.
+"""What a customer configures: accounts, keys, messaging services, senders, applications; and who may use the console.
 
 Few and read often: a node keeps them all in memory (`flow/directory.py`), the store keeps each as one document.
 Values are frozen; a change is `msgspec.structs.replace` and a put. Secrets are never in a repr.
@@ -156,7 +156,61 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag="connection"):
         return f"Connection({self.sid}, {self.name}, {self.kind})"
 
 
-Resource = Account | ApiKey | Sender | Service | Application | Connection
+class Role(StrEnum):
+    """What a person may do in the console: a viewer reads, an operator acts on messages, an owner does everything."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    OWNER = "owner"
+
+    def covers(self, least: "Role") -> bool:
+        """Say whether whoever has this role may do what needs `least`."""
+        order = tuple(Role)
+        return order.index(self) >= order.index(least)
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True, tag="user"):
+    """A person who signs in to the console, with a role for each account; a role for an account covers its subaccounts.
+
+    Without a password the user is invited, until `invite_expires_at`: the link's key is kept as a digest only.
+    """
+
+    sid: str
+    name: str
+    roles: dict[str, Role] = {}
+    password_hash: str | None = None
+    invite_digest: str | None = None
+    invite_expires_at: Instant | None = None
+    disabled: bool = False
+    language: str | None = None
+    zone: str | None = None
+    hide_numbers: bool = False
+    created_at: Instant
+    updated_at: Instant
+
+    def __repr__(self) -> str:
+        return f"User({self.sid})"
+
+
+class ConsoleSession(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
+    """A browser that is signed in, and the account it looks at. The token in its cookie is kept as a digest only.
+
+    Its times are the machine's, not those of a test clock: a test that moves three days ahead signs nobody out.
+    """
+
+    sid: str
+    user_sid: str
+    account_sid: str
+    token_digest: str
+    address: str
+    created_at: Instant
+    seen_at: Instant
+
+    def __repr__(self) -> str:
+        return f"ConsoleSession({self.sid})"
+
+
+Resource = Account | ApiKey | Sender | Service | Application | Connection | User | ConsoleSession
 
 
 def unique_key(resource: Resource) -> str | None:
@@ -168,4 +222,6 @@ def unique_key(resource: Resource) -> str | None:
         return f"{resource.kind}:{resource.address}"
     if isinstance(resource, Connection):
         return f"connection:{resource.name}"
+    if isinstance(resource, User):
+        return f"user:{resource.name.casefold()}"
     return None

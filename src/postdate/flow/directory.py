@@ -1,4 +1,4 @@
-"""The configuration in memory: accounts, keys, services, senders, applications.
+"""The configuration in memory: accounts, keys, services, senders, applications, users of the console.
 
 Few and asked for at every request, so every node has all of them; a change goes to the store first and is seen here
 once it is on disk. Who reads, checks and then writes does so under `changing`, so that no other change comes between.
@@ -21,9 +21,11 @@ from postdate.core.resources import (
     ApiKey,
     Application,
     Connection,
+    ConsoleSession,
     Resource,
     Sender,
     Service,
+    User,
 )
 from postdate.store.contract import Store, StoreUnavailable
 
@@ -31,7 +33,7 @@ _OTHER_KEY = (
     "the secrets in the store were sealed with another key: "
     "give the right one (POSTDATE_SECRET_KEY, or secret.key in the data folder)"
 )
-R = TypeVar("R", Account, ApiKey, Application, Connection, Sender, Service)
+R = TypeVar("R", Account, ApiKey, Application, Connection, ConsoleSession, Sender, Service, User)
 K = TypeVar("K")
 
 

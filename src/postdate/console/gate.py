@@ -1,0 +1,176 @@
+"""The one way into every page and action: who is it, may he, is it his own form; then the page, then the headers.
+
+Whoever has not signed in is sent to sign in. What changes something needs the form's token, which is bound to the
+browser's session and the account that the page showed, and must not come from another site.
+"""
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from postdate.api.endpoint import HungUp, read_body
+from postdate.api.twilio import Form, read_form
+from postdate.console import cookies, languages, times
+from postdate.console.page import Action, Page, Screen
+from postdate.console.roles import accounts_of, standing_of
+from postdate.console.tools import Tools
+from postdate.console.view import Place, View
+from postdate.core.errors import Rejected
+from postdate.core.resources import Account, User
+from postdate.store.contract import StoreError
+
+VIEW = "postdate.view"  # where the server's last resort finds who asked
+TOKEN_FIELD = "_token"
+_TOKEN_HEADER = "x-form-token"
+_VISIT_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of the console, as an ASGI application: what is shown there, and what is done there."""
+
+    tools: Tools
+    screens: Sequence[Screen]
+    screen: Screen
+    page: Page | None
+    action: Action | None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        view = look(self.tools, HttpRequest(scope), self.screens, self.screen.name)
+        scope[VIEW] = view
+        try:
+            response = await self._answer(view, receive)
+        except HungUp:
+            return
+        if view.session is None and not cookies.read(view.http.cookies, cookies.VISIT, self.tools.secure):
+            cookies.put(response, cookies.VISIT, view.token, self.tools.secure)
+        await response(scope, receive, send)
+
+    async def _answer(self, view: View, receive: Receive) -> Response:
+        wanted = self.page if view.http.method in ("GET", "HEAD") else self.action
+        if wanted is None or view.http.method not in ("GET", "HEAD", "POST"):
+            return view.error(405)
+        if not wanted.public and view.session is None:
+            return _to_sign_in(view)
+        if not wanted.public and not (view.role is not None and view.role.covers(wanted.role)):
+            return view.error(403)
+        if view.session is not None:
+            await self.tools.sessions.touch(view.session)
+        try:
+            if isinstance(wanted, Action):
+                return await self._do(view, wanted, receive)
+            return await wanted.show(view)
+        except Rejected as error:
+            return view.error(error.http_status, error)
+        except StoreError as error:
+            return view.error(503, Rejected(20503, str(error)))
+
+    async def _do(self, view: View, action: Action, receive: Receive) -> Response:
+        settings = self.tools.parts.settings
+        headers = dict(view.http.headers.raw)
+        body = await read_body(receive, headers, settings.max_body_bytes)
+        view.form = read_form(body, settings.max_parameters)
+        if not _is_own(view):
+            return view.error(419)
+        try:
+            return await action.do(view)
+        except Rejected as error:
+            if action.back is None:
+                raise
+            view.trouble = error
+            return await action.back(view)
+
+
+# -- who it is ---------------------------------------------------------------------------------------------------------
+
+
+def look(tools: Tools, http: HttpRequest, screens: Sequence[Screen], screen: str) -> View:
+    """Return the view of whoever asks; a session whose user or account is there no more is none."""
+    view = _view(tools, http)
+    view.screen = screen
+    if view.session is not None:
+        view.accounts = accounts_of(tools.parts.directory, view.user)
+        view.places = _places(view, screens)
+    return view
+
+
+def _view(tools: Tools, http: HttpRequest) -> View:
+    directory, secure = tools.parts.directory, tools.secure
+    query = _read_query(http, tools.parts.settings.max_parameters)
+    token = cookies.read(http.cookies, cookies.SESSION, secure)
+    session = tools.sessions.find(token) if token else None
+    user = directory.find(User, session.user_sid) if session is not None else None
+    if session is None or user is None or user.disabled:
+        visit = cookies.read(http.cookies, cookies.VISIT, secure) or secrets.token_urlsafe(_VISIT_BYTES)
+        nobody = tools.parts.nobody
+        return _styled(
+            View(tools, http, query, visit, nobody, nobody), cookies.read(http.cookies, cookies.LANGUAGE, secure)
+        )
+    account = directory.find(Account, session.account_sid)
+    standing = standing_of(directory, user, account) if account is not None else None
+    if account is None or standing is None:  # it was closed, or the role was taken away
+        account = next(iter(accounts_of(directory, user)), tools.parts.nobody)
+        standing = standing_of(directory, user, account)
+    role, actor = standing if standing is not None else (None, tools.parts.nobody)
+    return _styled(View(tools, http, query, token, account, actor, user, session, role), user.language)
+
+
+def _styled(view: View, language: str | None) -> View:
+    wanted = language or ""
+    known = wanted in languages.LANGUAGES
+    view.language = wanted if known else languages.preferred(view.http.headers.get("accept-language", ""))
+    seen = view.http.cookies
+    view.zone = times.zone_named(view.user.zone) or times.zone_named(seen.get(cookies.ZONE)) or view.zone
+    view.theme = theme if (theme := seen.get(cookies.THEME, "")) in cookies.THEMES else ""
+    return view
+
+
+def _read_query(http: HttpRequest, most: int) -> Form:
+    """Return the query; one that cannot be read is as good as none, for a page is shown in any case."""
+    try:
+        return read_form(http.scope["query_string"], most)
+    except Rejected:
+        return Form({})
+
+
+def _places(view: View, screens: Sequence[Screen]) -> list[Place]:
+    """Return the navigation: the screens that the viewer's role may see."""
+    return [
+        Place(
+            f"{screen.name}.title", screen.pages[0].path, screen.nav.icon, screen.nav.group, screen.name == view.screen
+        )
+        for screen in screens
+        if screen.nav is not None and view.role is not None and view.role.covers(screen.pages[0].role)
+    ]
+
+
+def _to_sign_in(view: View) -> Response:
+    """Send to sign in, and from there back to where it was wanted to go."""
+    http = view.http
+    if http.method not in ("GET", "HEAD") or view.by_htmx:
+        return view.go("/sign-in")
+    wanted = http.scope["path"] + (f"?{http.url.query}" if http.url.query else "")
+    return view.go(f"/sign-in?next={quote(wanted, safe='')}")
+
+
+# -- whether it is his own form ---------------------------------------------------------------------------------------
+
+
+def _is_own(view: View) -> bool:
+    """Say whether a form was made by the console for this browser and account, and sent from there."""
+    headers = view.http.headers
+    site = headers.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        return False
+    sent = headers.get(_TOKEN_HEADER) or view.form.one(TOKEN_FIELD) or ""
+    return hmac.compare_digest(sent.encode("utf-8", "replace"), view.form_token.encode())

@@ -1,0 +1,40 @@
+"""What the console's pages work with: the parts that the API has too, and what only people with browsers need."""
+
+from dataclasses import dataclass
+
+from postdate.api.parts import Parts
+from postdate.clock import Clock
+from postdate.console.attempts import Attempts
+from postdate.console.links import Links
+from postdate.console.passwords import Passwords
+from postdate.console.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """One for each console. `watch` is the machine's clock: sessions and limits do not follow a test clock."""
+
+    parts: Parts
+    watch: Clock
+    sessions: Sessions
+    passwords: Passwords
+    attempts: Attempts
+    links: Links
+
+    @classmethod
+    def make(cls, parts: Parts, watch: Clock) -> "Tools":
+        """Return the tools over the parts of a node."""
+        directory = parts.directory
+        return cls(
+            parts=parts,
+            watch=watch,
+            sessions=Sessions(directory, watch),
+            passwords=Passwords(),
+            attempts=Attempts(watch),
+            links=Links(directory, watch),
+        )
+
+    @property
+    def secure(self) -> bool:
+        """Say whether browsers reach the node by https, as its public URL says."""
+        return (self.parts.settings.public_url or "").startswith("https://")
