@@ -1,7 +1,7 @@
 """The table of error codes: complete, consistent with Twilio's, and every code that the source uses is in it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,9 @@ import pytest
 from postdate.core.errors import MEANINGS, Rejected
 
 SOURCE = Path(__file__).parents[2] / "src" / "postdate"
-# Where a number is a customer's code: these calls, these keywords, and the constants named so.
+# Where a number is a customer's code: these calls, these keywords, the constants named so, and what carriers' codes are
+# translated to. Twilio's codes begin above this; what is below is a number of another kind.
+LOWEST = 10_000
 CALLS = {"Rejected", "Refuse", "Refused", "NotAdded", "Failed", "InvalidCallbackUrl"}
 KEYWORDS = {"code", "error_code"}
 
@@ -22,38 +24,58 @@ DOCUMENTED = {
     21714: 400, 30029: 400, 30030: 400, 30409: 409, 35111: 400, 35114: 400, 35118: 400, 35125: 400, 35126: 400,
 }  # fmt: skip
 # What only ever arrives on a message.
-ON_A_MESSAGE = {21703, 21704, 30001, 30002, 30003, 30004, 30005, 30006, 30007, 30008, 30017, 30019, 30020, 30036, 63019}
+ON_A_MESSAGE = {
+    21703, 21704, 30001, 30002, 30003, 30004, 30005, 30006, 30007, 30008, 30011, 30017, 30019, 30020, 30022, 30023,
+    30032, 30034, 30036, 63003, 63019, 63034,
+}  # fmt: skip
 
 
-def numbers(node: ast.AST) -> Iterator[int]:
-    """Every whole number written in an expression, outside of calls in it."""
+def numbers(node: ast.AST, named: Mapping[str, ast.expr]) -> Iterator[int]:
+    """Every code written in an expression or in the constants that it names, outside of calls in it."""
     match node:
-        case ast.Constant(value=int(number)) if not isinstance(number, bool):
+        case ast.Constant(value=int(number)) if not isinstance(number, bool) and number > LOWEST:
             yield number
         case ast.IfExp(body=body, orelse=other):
-            yield from numbers(body)
-            yield from numbers(other)
+            yield from numbers(body, named)
+            yield from numbers(other, named)
+        case ast.Name(id=name) if name in named:
+            yield from numbers(named[name], {})
 
 
-def codes(tree: ast.AST) -> Iterator[tuple[int, int]]:
+def constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """What a module's constants are."""
+    return {
+        node.target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+    }
+
+
+def expressions(node: ast.AST) -> Iterator[ast.expr]:
+    """The expressions in a node that stand where a customer's code does."""
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            found = list(args) if name in CALLS else []
+            # The code comes first, or second where the SID does.
+            yield from (found + [keyword.value for keyword in keywords if keyword.arg in KEYWORDS])[:2]
+        case ast.Dict(values=values):
+            yield from values
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value)
+        ):
+            if value is not None and (name == "code" or "INVALID" in name or "FAILURE" in name):
+                yield value
+        case ast.arguments(args=arguments, defaults=defaults):
+            pairs = zip(arguments[::-1], defaults[::-1], strict=False)
+            yield from (default for argument, default in pairs if argument.arg == "code")
+
+
+def codes(tree: ast.Module) -> Iterator[tuple[int, int]]:
     """Every error code that a file uses, with its line."""
+    named = constants(tree)
     for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-                found = args if name in CALLS else []
-                found += [keyword.value for keyword in keywords if keyword.arg in KEYWORDS]
-                # The code comes first, or second where the SID does.
-                yield from ((number, node.lineno) for one in found[:2] for number in numbers(one) if number > 10_000)
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=value)
-                | ast.AnnAssign(target=ast.Name(id=name), value=value)
-            ):
-                if value is not None and (name == "code" or "INVALID" in name or "FAILURE" in name):
-                    yield from ((number, node.lineno) for number in numbers(value))
-            case ast.arguments(args=named, defaults=defaults):
-                for argument, default in zip(named[::-1], defaults[::-1], strict=False):
-                    if argument.arg == "code":
-                        yield from ((number, default.lineno) for number in numbers(default))
+        for expression in expressions(node):
+            yield from ((number, expression.lineno) for number in numbers(expression, named))
 
 
 def test_every_code_in_the_source_has_a_meaning() -> None:
@@ -76,10 +98,16 @@ parse(url("StatusCallback", 5), code=30030)
 def f(a, code: int = 21609): ...
 code = 11200 if sms else 63019
 INVALID_URL: Final = 21610
+INVALID_ANSWER: Final = 404
+_GONE: Final = 30005
+return Refused(_GONE if code == 1061 else answer.code)
+_BY_CODE: Final = {40300: 30034, 6: _LANDLINE}
+_LANDLINE: Final = 30006
+_MOST: Final = 10_800
 range(36_000)
 """
     found = {code for code, _ in codes(ast.parse(source))}
-    assert found == {20001, 21704, 21606, 30036, 30030, 21609, 11200, 63019, 21610}
+    assert found == {20001, 21704, 21606, 30036, 30030, 21609, 11200, 63019, 21610, 30005, 30034, 30006}
 
 
 @pytest.mark.parametrize(("code", "status"), sorted(DOCUMENTED.items()))
