@@ -89,7 +89,7 @@ MEANINGS = MappingProxyType(
         30008: Meaning(0, "The carrier reported a failure without a known reason."),
         30011: Meaning(
             0,
-            "The sender's carrier takes no media like these, and its service puts no links in their place (MmsConverter).",
+            "The sender's carrier takes no media like these, and its service puts no links in their place.",
         ),
         30017: Meaning(0, "The carrier's network is congested."),
         30019: Meaning(0, "The content is larger than the carrier takes."),
