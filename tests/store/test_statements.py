@@ -8,10 +8,12 @@ import apsw
 import pytest
 
 import postdate.store.sqlite
+import postdate.store.sqlite_audit
 import postdate.store.sqlite_inbound
 from postdate.store.statements import load_migrations, load_statements
 
-DIALECTS = {"sqlite": (Path(postdate.store.sqlite.__file__), Path(postdate.store.sqlite_inbound.__file__))}
+PARTS = (postdate.store.sqlite, postdate.store.sqlite_inbound, postdate.store.sqlite_audit)
+DIALECTS = {"sqlite": tuple(Path(str(part.__file__)) for part in PARTS)}
 FOLDER = Path(postdate.store.sqlite.__file__).parent / "sql"
 STATEMENTS = load_statements("sqlite")
 
@@ -27,7 +29,7 @@ MAY_SCAN = {
     "stale_parts": {"inbound_parts"},
 }
 
-PAGED = ["due", "due_callbacks", "list_messages", "list_messages_reverse"]
+PAGED = ["due", "due_callbacks", "list_messages", "list_messages_reverse", "list_audit"]
 
 
 def names_used(source: Path) -> set[str]:

@@ -241,6 +241,32 @@ class Source(NamedTuple):
     place: int = 1
 
 
+class AuditRow(msgspec.Struct, frozen=True, array_like=True):
+    """Who did what for an account: `deed` is `screen.action`, `outcome` 0 or the error code it was rejected with."""
+
+    account_sid: str
+    at: Instant
+    sid: str
+    actor_sid: str
+    actor_name: str
+    deed: str
+    subject: str
+    detail: str
+    address: str
+    outcome: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """A page of an account's audit log, newest first, older than `before`; `deed` is how the deeds begin."""
+
+    account_sid: str
+    actor_sid: str | None = None
+    deed: str | None = None
+    before: Cursor | None = None
+    limit: int = 50
+
+
 Decide = Callable[[Due], Decision]
 
 
@@ -335,6 +361,12 @@ class Store(Protocol):
 
     async def resources(self) -> list[Resource]:
         """Return every resource."""
+
+    async def add_audit(self, rows: Sequence[AuditRow]) -> None:
+        """Keep entries of the audit log; they are never changed."""
+
+    async def audit(self, query: AuditQuery) -> list[AuditRow]:
+        """Return a page of the audit log."""
 
     async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
         """Forget parked receipts, idempotency keys and ids of inbound messages from before `before`.

@@ -43,6 +43,7 @@ from postdate.store.contract import (
     Source,
     StoreUnavailable,
 )
+from postdate.store.sqlite_audit import SqliteAudit
 from postdate.store.sqlite_inbound import SqliteInbound
 from postdate.store.standing import Standing, news, told
 from postdate.store.statements import load_migrations, load_statements
@@ -71,7 +72,7 @@ def _json(items: Any) -> str:
     return _encode(items).decode()
 
 
-class SqliteStore:
+class SqliteStore(SqliteAudit):
     """`store.contract.Store` over one SQLite file."""
 
     def __init__(self, path: Path, on_news: Callable[[Sequence[CallbackRow]], None] = lambda rows: None) -> None:

@@ -334,3 +334,17 @@ FROM (
     AND (?7 IS NULL OR service_sid = ?7) AND ((?8 IS NULL AND ?9 IS NULL) OR sent_at IS NOT NULL)
     AND (?10 IS NULL OR due_at >= ?10) AND (?11 IS NULL OR due_at < ?11)
   ORDER BY account_sid, listed_at, sid LIMIT ?12) m;
+
+-- name: add_audit
+-- Keep entries of the audit log, in the order of store.contract.AuditRow.
+INSERT INTO audit (account_sid, at, sid, actor_sid, actor_name, deed, subject, detail, address, outcome)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9
+FROM json_each(?1);
+
+-- name: list_audit
+-- Read a page of an audit log, newest first; of one actor ?4, and of deeds that begin with ?5, where they are given.
+SELECT json_group_array(json_array(account_sid, at, sid, actor_sid, actor_name, deed, subject, detail, address, outcome))
+FROM (
+  SELECT * FROM audit WHERE account_sid = ?1 AND (at, sid) < (?2, ?3)
+    AND (?4 IS NULL OR actor_sid = ?4) AND (?5 IS NULL OR substr(deed, 1, length(?5)) = ?5)
+  ORDER BY account_sid DESC, at DESC, sid DESC LIMIT ?6);
