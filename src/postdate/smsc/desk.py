@@ -160,6 +160,7 @@ class Desk:
         return True
 
     def _query(self, link: Link, pdu: Pdu, body: QuerySm) -> None:
+        self.intake.hand_over()
         reference = body.tlv(Tag.USER_MESSAGE_REFERENCE)
         if body.message_id:
             found = self.messages.find(link.owner, body.message_id)

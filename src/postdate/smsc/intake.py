@@ -8,7 +8,7 @@ counts attempts.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from postdate.clock import Clock
@@ -25,6 +25,7 @@ from postdate.smpp.pdu import DataSmResp, Pdu, SubmitSm, SubmitSmResp
 from postdate.smpp.receipt import MessageState
 from postdate.smsc.link import Link
 from postdate.smsc.messages import Joiner, Messages, Taken, Whole, write_id
+from postdate.smsc.receipts import error_of
 from postdate.smsc.times import InvalidTime, read_time
 from postdate.smsc.wire_script import Act, Fault, WireScript
 
@@ -118,7 +119,7 @@ class Intake:
 
     def _gather(self, asked: _Asked) -> None:
         if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._hand_over)
+            asyncio.get_running_loop().call_soon(self.hand_over)
         self._gathered.append(asked)
 
     def _submission(self, asked: _Asked, at: Instant, expires_at: Instant) -> Submission:
@@ -137,7 +138,8 @@ class Intake:
             expires_at=expires_at,
         )
 
-    def _hand_over(self) -> None:
+    def hand_over(self) -> None:
+        """Hand what was gathered to the carrier now: a question that comes behind a message must see it."""
         gathered, self._gathered = self._gathered, []
         batch = []
         for asked in gathered:
@@ -270,12 +272,14 @@ class Intake:
 
     def _settle_scheduled(self, asked: _Asked, outcome: Outcome) -> None:
         if isinstance(outcome, Busy | Unreachable):
+            assert asked.submission is not None
+            asked.submission = replace(asked.submission, attempt=asked.submission.attempt + 1)
             for part in asked.whole:
                 part.state = MessageState.SCHEDULED
             self.later(_TRY_AGAIN, lambda: self._begin(asked))
         elif isinstance(outcome, Refused):
             for part in asked.whole:
-                part.state = MessageState.REJECTED
+                part.state, part.error = MessageState.REJECTED, error_of(outcome.code)
                 self.finished(part)
 
     def call_off(self, taken: Taken) -> bool:
