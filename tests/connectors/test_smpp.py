@@ -16,7 +16,7 @@ from postdate.core.instant import HOUR, SECOND, Instant, parse_instant
 from postdate.core.outcome import Accepted, Busy, InDoubt, Refused, Unreachable
 from postdate.smpp.codec import encode
 from postdate.smpp.codes import Status, Tag
-from postdate.smpp.pdu import GenericNack, Pdu, SubmitSm, SubmitSmResp
+from postdate.smpp.pdu import EnquireLink, GenericNack, Pdu, SubmitSm, SubmitSmResp
 from tests.connectors.smpp_peer import (
     Smsc,
     SmscLink,
@@ -483,6 +483,20 @@ async def test_a_half_open_link_is_given_up_and_everything_has_its_outcome() -> 
         assert all(isinstance(outcome, InDoubt) for outcome in found[:5])
         assert {type(outcome) for outcome in found} == {InDoubt, Unreachable}
         assert connector.condition.last_error == "the SMSC does not answer enquire_link"
+
+
+async def test_an_smsc_that_talks_and_does_not_read_is_given_up() -> None:
+    smsc = Smsc(on_submit=say_nothing)
+    quick: dict[str, Any] = {"answer_timeout": 0.3, "enquire_link": 0.1, "in_flight": 1000, **ONCE}
+    async with serving(smsc), connected(smsc, long_messages="payload", **quick) as connector:
+        link = smsc.links[0]
+        link.transport.pause_reading()
+        task = begin(connector, [submission(number, "x" * 60_000) for number in range(400)])
+        while not task.done():
+            link.write(encode(Pdu(EnquireLink(), 1)))  # it is alive, then
+            await breathe(0.01)
+        assert {type(outcome) for outcome in await task} <= {InDoubt, Unreachable}
+        assert connector.condition.last_error == "the SMSC does not read what it is sent"
 
 
 GARBAGE: list[tuple[str, bytes]] = [

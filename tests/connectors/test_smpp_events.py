@@ -78,6 +78,7 @@ class Keeper:
         ({}, receipt("7", "UNKNOWN"), Receipt("7", Event.UNDELIVER, 30008)),
         ({"receipt_errors": {"012": 30006}}, receipt("7", "UNDELIV", "012"), Receipt("7", Event.UNDELIVER, 30006)),
         ({"receipt_errors": {"REJECTED": 30004}}, receipt("7", "REJECTD"), Receipt("7", Event.UNDELIVER, 30004)),
+        ({"receipt_errors": {"REJECTD": 30004}}, receipt("7", "REJECTD"), Receipt("7", Event.UNDELIVER, 30004)),
         ({"id_format": "hex_to_dec"}, receipt("0026"), Receipt("26", Event.DELIVER)),
         ({"id_format": "dec_to_hex"}, receipt("1A"), Receipt("26", Event.DELIVER)),
         (

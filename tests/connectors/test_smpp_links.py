@@ -57,7 +57,7 @@ async def test_a_transceiver_is_bound_with_what_the_carrier_gave() -> None:
         assert (bind.mode, bind.system_id, bind.password) == (BindMode.TRANSCEIVER, "postdate", PASSWORD)
         assert (bind.system_type, bind.interface_version) == ("VMS", 0x34)
         assert (connector.condition.state, connector.condition.links) == (State.READY, 1)
-        assert connector.condition.details["bind"] == "transceiver"
+        assert connector.condition.details == {"bind": "transceiver", "links": "1 of 1"}
 
 
 async def test_a_pair_of_links_sends_over_one_and_receives_over_the_other() -> None:

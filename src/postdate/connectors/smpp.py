@@ -213,6 +213,7 @@ class SmppConnector:
     def _refresh(self) -> None:
         condition = self.condition
         condition.links = len(self._links)
+        condition.details["links"] = f"{len(self._links)} of {len(self._lines)}"
         condition.state = State.READY if any(link.sends for link in self._links) else State.DOWN
 
     def _note(self, why: str) -> None:

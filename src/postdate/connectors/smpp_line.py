@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from typing import Final, Protocol
 
 from postdate.clock import Clock
-from postdate.connectors.smpp_link import Link, LinkLost, Owner, pause, within
+from postdate.connectors.smpp_link import Link, LinkLost, Owner
 from postdate.connectors.smpp_settings import SmppSettings
+from postdate.connectors.smpp_waiting import pause, within
 from postdate.core.instant import SECOND
 from postdate.smpp.codes import Status, status_name
 from postdate.smpp.pdu import BindMode

@@ -10,12 +10,12 @@ All waiting goes by the clock it is given; who it works for hears of everything 
 import asyncio
 import os
 from collections import deque
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, cast
 
 from postdate.clock import Clock, Timer
 from postdate.connectors.smpp_settings import SmppSettings
+from postdate.connectors.smpp_waiting import within
 from postdate.core.instant import SECOND, Monotonic
 from postdate.smpp.codes import Status
 from postdate.smpp.pdu import (
@@ -49,11 +49,11 @@ from postdate.smpp.session import (
 
 LEAVING: Final = 2 * SECOND  # how long a polite end may take, for the window and for the unbind each
 _MOST_UNREAD: Final = 1024 * 1024  # octets that the SMSC leaves unread before its link is given up
+_THEY_CLOSED: Final = "the SMSC closed the connection"
+_NOT_READ: Final = "the SMSC does not read what it is sent"
 _ENQUIRY: Final = object()
 _NACK: Final = GenericNack()
 _SENDING: Final = (BindMode.TRANSCEIVER, BindMode.TRANSMITTER)
-
-_T = TypeVar("_T")
 
 
 class LinkLost(Exception):
@@ -85,49 +85,13 @@ class Owner(Protocol):
         """Hear that answers have made room in the window, or that a write that was stuck has gone on."""
 
 
-async def within(clock: Clock, span: int, work: Coroutine[Any, Any, _T]) -> _T:
-    """Return what `work` returns; TimeoutError if it is not done within `span` microseconds."""
-    task = asyncio.get_running_loop().create_task(work)
-    late = False
-
-    def give_up() -> None:
-        nonlocal late
-        late = task.cancel()
-
-    timer = clock.call_at(Monotonic(clock.monotonic() + span), give_up)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if late:
-            raise TimeoutError from None
-        raise
-    finally:
-        timer.cancel()
-        task.cancel()
-
-
-async def pause(clock: Clock, span: int) -> None:
-    """Return after `span` microseconds."""
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def end() -> None:
-        if not over.done():
-            over.set_result(None)
-
-    timer = clock.call_at(Monotonic(clock.monotonic() + span), end)
-    try:
-        await over
-    finally:
-        timer.cancel()
-
-
 class Link(asyncio.Protocol):
     """A protocol for `create_connection`; `bind` it once the connection stands."""
 
     def __init__(self, settings: SmppSettings, mode: BindMode, clock: Clock, owner: Owner) -> None:
         self.mode = mode
         self.smsc = ""
-        self.why = "the SMSC closed the connection"
+        self.why = _THEY_CLOSED
         self._settings = settings
         self._clock = clock
         self._owner = owner
@@ -172,7 +136,7 @@ class Link(asyncio.Protocol):
             answer = await within(self._clock, int(settings.bind_timeout * SECOND), self._request(body))
         except TimeoutError:
             raise LinkLost(f"no answer within {settings.bind_timeout:g} s") from None
-        if self.ended.is_set():
+        if self._session.ended:
             raise LinkLost(self.why)
         if answer.status == Status.ROK and isinstance(answer.body, BindResp):
             self._bound = True
@@ -269,7 +233,7 @@ class Link(asyncio.Protocol):
         self._out.clear()
         self._unflushed.clear()
         if self._blocked and self._transport.get_write_buffer_size() > _MOST_UNREAD:
-            self.abort("the SMSC does not read what it is sent")
+            self.abort(_NOT_READ)
 
     async def _empty(self) -> None:
         if self._session.outstanding:
@@ -281,10 +245,15 @@ class Link(asyncio.Protocol):
     def _expire(self) -> None:
         self._answer_timer = None
         now = self._clock.monotonic()
+        given_up = 0
         while self._due and self._due[0][0] <= now:
             sent = self._session.forget(self._due.popleft()[1])
             if sent is not None:
+                given_up += 1
                 self._give_up(sent.token, f"no answer within {self._settings.answer_timeout:g} s", written=True)
+        if given_up and self._blocked:
+            self.abort(_NOT_READ)
+            return
         self._drop_answered()
         if self._due:
             self._answer_timer = self._clock.call_at(self._due[0][0], self._expire)
@@ -385,7 +354,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell what became of every request without an answer."""
-        if isinstance(exc, OSError) and exc.errno:
+        if isinstance(exc, OSError) and exc.errno and self.why is _THEY_CLOSED:
             self.why = f"the connection broke ({os.strerror(exc.errno).lower()})"
         self._finish()
 

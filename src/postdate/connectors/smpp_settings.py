@@ -16,7 +16,7 @@ from postdate.connectors.providers.contract import UNKNOWN_FAILURE
 from postdate.connectors.smpp_text import Coding, LongMode
 from postdate.core.errors import MEANINGS
 from postdate.smpp.codes import Status
-from postdate.smpp.receipt import MessageState
+from postdate.smpp.receipt import STATES, MessageState
 
 _MOST_IN_A_MAP: Final = 500
 
@@ -52,6 +52,7 @@ STATUSES: Final[Mapping[int, Reaction | int]] = MappingProxyType(
 _STATES: Final[Mapping[MessageState, int]] = MappingProxyType(
     {MessageState.EXPIRED: 30003, MessageState.REJECTED: 30007}
 )
+_SPELLINGS: Final = {state: [word for word in STATES if STATES[word] is state] for state in MessageState}
 
 # --- fields ----------------------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     key_file: Annotated[_Path | None, Meta(description="PEM file with the key, if it is not in the same file.")] = None
     bind: Annotated[
         Literal["transceiver", "transmitter_receiver"],
-        Meta(description="One link both ways, or a pair of links: one to send and one to receive."),
+        Meta(description="transceiver: one link both ways; transmitter_receiver: one to send and one to receive."),
     ] = "transceiver"
     links: Annotated[int, Meta(ge=1, le=16, description="Links (or pairs of links) to hold open at once.")] = 1
     in_flight: Annotated[
@@ -122,17 +123,19 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     service_type: Annotated[
         str, Meta(max_length=5, pattern=r"^[!-~]*\Z", description="Only where the carrier asks for one.")
     ] = ""
-    coding: Annotated[Coding, Meta(description="What data_coding 0 means there.")] = Coding.GSM7
-    long_messages: Annotated[LongMode, Meta(description="How a text of several segments is written.")] = LongMode.UDH8
+    coding: Annotated[
+        Coding, Meta(description="What data_coding 0 means there: gsm7, gsm7-packed, latin1 or ascii.")
+    ] = Coding.GSM7
+    long_messages: Annotated[
+        LongMode, Meta(description="How a text of several segments is written: udh8, udh16, sar or payload.")
+    ] = LongMode.UDH8
     part_receipts: Annotated[
         Literal["failures", "none"],
-        Meta(description="What to ask of the parts of a long message before the last, which is always reported on."),
+        Meta(description="Receipts to ask for of all parts of a long message but the last: failures or none."),
     ] = "failures"
     id_format: Annotated[
         Literal["as_is", "hex_to_dec", "dec_to_hex"],
-        Meta(
-            description="How ids are written in answers and then in receipts; what is hexadecimal we keep in decimal."
-        ),
+        Meta(description="How ids are written in answers and then in receipts: as_is, hex_to_dec or dec_to_hex."),
     ] = "as_is"
     unmarked_receipts: Annotated[
         bool,
@@ -153,7 +156,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         dict[str, int],
         Meta(
             max_length=_MOST_IN_A_MAP,
-            description="What a receipt says after err:, or its state (EXPIRED, UNDELIVERABLE, REJECTED), "
+            description="What a receipt says after err:, or its state (EXPIRED, UNDELIV, REJECTD), "
             "to the error code the customer gets.",
         ),
     ] = {}
@@ -172,7 +175,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         statuses(self)
         wrong = [code for code in self.receipt_errors.values() if code not in MEANINGS]
         if wrong:
-            raise ValueError(f"receipt_errors: {wrong[0]} is no error code that a customer knows")
+            raise ValueError("receipt_errors: one of its numbers is no error code that a customer knows")
         if self.query_by_reference and not self.reference:
             raise ValueError("query_by_reference: it needs reference")
         if self.key_file is not None and self.certificate_file is None:
@@ -190,10 +193,10 @@ def statuses(settings: SmppSettings) -> Mapping[int, Reaction | int]:
 def receipt_error(settings: SmppSettings, state: MessageState, error: str) -> int:
     """Return the customer's code for a receipt of failure; what the carrier's own map says comes first."""
     named = settings.receipt_errors
-    code = named.get(error)
-    if code is None:
-        code = named.get(state.name, _STATES.get(state))
-    return UNKNOWN_FAILURE if code is None else code
+    for name in (error, *_SPELLINGS[state]):
+        if name in named:
+            return named[name]
+    return _STATES.get(state, UNKNOWN_FAILURE)
 
 
 def _status(text: str) -> int:
@@ -212,4 +215,4 @@ def _status(text: str) -> int:
 def _reaction(value: Reaction | int) -> Reaction | int:
     if isinstance(value, Reaction) or value in MEANINGS:
         return value
-    raise ValueError(f"status_map: {value} is no error code that a customer knows; or write busy, retry or fail")
+    raise ValueError("status_map: write busy, retry, fail, or an error code that a customer knows")
