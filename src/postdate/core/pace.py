@@ -1,8 +1,8 @@
 """The rate of one connection, over all its senders: as configured, less where its carrier throttles us.
 
-A throttled answer halves the rate, at most once a second, down to one segment a second; a second without one adds a
-twentieth. A connection without a configured rate is limited from its first throttled answer until it has been given
-four times what it went at then. Pure: instants are arguments.
+A throttled answer halves the rate, at most once a second, down to one segment a second (a lower rate stays as it is); a
+second without one adds a twentieth. A connection without a configured rate is limited from its first throttled answer
+until it has been given four times what it went at then. Pure: instants are arguments.
 """
 
 from fractions import Fraction
@@ -43,6 +43,11 @@ class Pace:
         """Return the segments per second allowed now, 0 for no limit."""
         return float(self._rate) if self._rate else 0.0
 
+    def change(self, mps: float, at: Monotonic) -> None:
+        """Pace at another configured rate, as if never throttled; what was booked at a rate still counts."""
+        self._configured = Fraction(str(mps)) if mps else None
+        self._set(self._configured, at)
+
     def earliest(self, at: Monotonic, segments: int) -> Monotonic:
         """Return when the next message may go, `at` or later, and book nothing."""
         return at if self._throttle is None else self._throttle.earliest(at, segments)
@@ -61,7 +66,8 @@ class Pace:
         self._count(at, 0)
         going = self._rate if self._rate is not None else Fraction(max(self._last_second, self._now))
         self._cut_from = max(going, _LEAST)
-        self._set(max(going / 2, _LEAST), at)
+        least = _LEAST if self._configured is None else min(self._configured, _LEAST)
+        self._set(max(going / 2, least), at)
 
     def _grow(self, at: Monotonic) -> None:
         seconds = (at - self._changed_at) // SECOND

@@ -7,7 +7,7 @@ a policy or a pause changes in place. A connection whose settings cannot be used
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from postdate.clock import Clock
@@ -44,9 +44,9 @@ class _Place:
     """One name: what is open there, as which resource, or why nothing is."""
 
     resource: Connection
+    pace: Pace
     opened: OpenConnection | None = None
     fault: str = ""
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Connections:
@@ -57,6 +57,7 @@ class Connections:
         self._clock = clock
         self._tools = tools
         self._places: dict[str, _Place] = {}
+        self._changing: dict[str, asyncio.Lock] = {}  # by name, and not in its place: it outlives a removal
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -103,32 +104,32 @@ class Connections:
 
     async def _become(self, name: str) -> None:
         """Make what is open what is configured: the newest wins, however many changes come at once."""
-        found = self._directory.connection(name)
-        place = self._places.get(name)
-        if place is None:
-            if found is None:
-                return
-            place = self._places[name] = _Place(found)
-        async with place.changing:
-            resource = self._directory.connection(name)
+        async with self._changing.setdefault(name, asyncio.Lock()):
+            resource, place = self._directory.connection(name), self._places.get(name)
             if resource is None:
-                await self._shut(place)
-                self._places.pop(name, None)
+                if place is not None:
+                    await self._shut(place)
+                    del self._places[name]
+            elif place is None:
+                place = self._places[name] = _Place(resource, Pace(resource.mps, self._clock.monotonic()))
+                await self._open(place)
             elif place.opened is None or _is_another_way(place.resource, resource):
                 await self._shut(place)
+                self._repace(place, resource.mps)
                 place.resource = resource
                 await self._open(place)
             else:
-                self._adjust(place, resource)
+                self._adjust(place, place.opened, resource)
 
-    def _adjust(self, place: _Place, resource: Connection) -> None:
-        opened = place.opened
-        assert opened is not None
-        if resource.mps != place.resource.mps:
-            opened.pace = Pace(resource.mps, self._clock.monotonic())
+    def _adjust(self, place: _Place, opened: OpenConnection, resource: Connection) -> None:
+        self._repace(place, resource.mps)
         opened.doubt, opened.paused = resource.doubt, resource.paused
         place.resource = resource
         self._tools.wake()
+
+    def _repace(self, place: _Place, mps: float) -> None:
+        if mps != place.resource.mps:
+            place.pace.change(mps, self._clock.monotonic())
 
     async def _open(self, place: _Place) -> None:
         resource = place.resource
@@ -142,9 +143,8 @@ class Connections:
         async def on_event(event: CarrierEvent) -> None:
             await self._tools.take(resource.name, event)
 
-        pace = Pace(resource.mps, self._clock.monotonic())
         place.opened = OpenConnection(
-            resource.name, built.connector, resource.doubt, pace, built.media, resource.paused
+            resource.name, built.connector, resource.doubt, place.pace, built.media, resource.paused
         )
         built.connector.condition.on_change = self._tools.wake
         await built.connector.open(on_event)
