@@ -4,12 +4,14 @@ Read from, later ones winning: the defaults here, `postdate.toml` (in the data f
 variables `POSTDATE_*`, the command line. The manual's table is made from the descriptions below.
 """
 
+import os
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -73,6 +75,8 @@ class Settings(BaseSettings):
         64 * 1024 * 1024, ge=0, description="Free disk space under which new messages are refused."
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("schedule_window")
     @classmethod
@@ -139,6 +143,10 @@ class Settings(BaseSettings):
         """Return the schedule window of the node."""
         return ScheduleWindow.parse(self.schedule_window)
 
+    def source_of(self, name: str) -> str:
+        """Return where a setting comes from: option, environment, file or default."""
+        return self._sources.get(name, "default")
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -169,14 +177,24 @@ def load(config: Path | None = None, **given: Any) -> Settings:
             first = Settings(**given)
             path = first.data / "postdate.toml"
             if not path.is_file():
-                return first
+                return _with_sources(first, given)
         elif not path.is_file():
             raise InvalidSettings(f"{path}: there is no such file")
-        return _FromFile.at(path)(**given)
+        return _with_sources(_FromFile.at(path)(**given), given)
     except ValidationError as error:
         raise InvalidSettings(_told(error)) from None
     except (ValueError, OSError) as error:
         raise InvalidSettings(f"{path}: {error}") from None
+
+
+def _with_sources(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """Return the settings, which know then where each of them comes from."""
+    variables = {name.lower() for name in os.environ}
+    for name in settings.model_fields_set:
+        in_environment = f"postdate_{name}" in variables
+        source = "option" if name in given else "environment" if in_environment else "file"
+        settings._sources[name] = source
+    return settings
 
 
 class _FromFile:

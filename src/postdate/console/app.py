@@ -52,13 +52,17 @@ from postdate.console import assets
 from postdate.console.gate import VIEW, Endpoint, look
 from postdate.console.page import Screen
 from postdate.console.rendering import PREFIX
-from postdate.console.screens import profile, sign_in
+from postdate.console.screens import audit_log, keys, profile, settings, sign_in, users
 from postdate.console.tools import Tools
 
 # In the order of the navigation.
 SCREENS: tuple[Screen, ...] = (
     sign_in.SCREEN,
     profile.SCREEN,
+    keys.SCREEN,
+    users.SCREEN,
+    audit_log.SCREEN,
+    settings.SCREEN,
 )
 
 _POLICY = (

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from postdate.api.endpoint import HungUp, read_body
 from postdate.api.twilio import Form, read_form
 from postdate.console import cookies, languages, times
+from postdate.console.audit import keep
 from postdate.console.page import Action, Page, Screen
 from postdate.console.roles import accounts_of, standing_of
 from postdate.console.tools import Tools
@@ -79,9 +80,15 @@ class Endpoint:
         view.form = read_form(body, settings.max_parameters)
         if not _is_own(view):
             return view.error(419)
+        deed = f"{self.screen.name}.{action.name}"
         try:
-            return await action.do(view)
+            response = await action.do(view)
+            if action.audited:
+                await keep(view, deed)
+            return response
         except Rejected as error:
+            if action.audited:
+                await keep(view, deed, error.code)
             if action.back is None:
                 raise
             view.trouble = error
@@ -98,6 +105,7 @@ def look(tools: Tools, http: HttpRequest, screens: Sequence[Screen], screen: str
     if view.session is not None:
         view.accounts = accounts_of(tools.parts.directory, view.user)
         view.places = _places(view, screens)
+        view.deeds = [one.name for one in screens if any(action.audited for action in one.actions)]
     return view
 
 

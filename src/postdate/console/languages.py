@@ -61,6 +61,12 @@ def explain(language: str, code: int) -> str:
     return MEANINGS[code].sentence if code in MEANINGS else ""
 
 
+def describe(language: str, setting: str, otherwise: str) -> str:
+    """Return what a setting is for; `otherwise` is what the settings themselves say, in English."""
+    text = catalogue(language).get(f"setting_words.{setting}")
+    return text if isinstance(text, str) else otherwise
+
+
 def _number(value: object) -> object:
     """Return a whole number with its thousands apart; years and codes are given as text."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value

@@ -63,6 +63,7 @@ class View:
     screen: str = ""
     places: Sequence[Place] = ()
     accounts: Sequence[Account] = ()
+    deeds: Sequence[str] = ()  # the screens on which something can be done
 
     # -- what was asked ----------------------------------------------------------------------------------------------
 

@@ -87,6 +87,11 @@
     }
   });
 
+  // A choice that is carried out as soon as it is made.
+  document.addEventListener("change", (event) => {
+    if (event.target.closest("[data-submit]")) event.target.form.requestSubmit();
+  });
+
   // A click on the shade behind a dialog closes it.
   document.addEventListener("mousedown", (event) => {
     if (event.target.tagName === "DIALOG") event.target.close();
