@@ -244,6 +244,7 @@ class Intake:
             return False
         if fault.taken:
             return True
+        self.hand_over()  # what came before it is answered
         if fault.act is Act.KILL:
             link.kill()
         elif fault.act is Act.SILENCE:
