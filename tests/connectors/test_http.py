@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -23,6 +24,8 @@ from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.connectors.contract import Attachment, CarrierEvent, Connector, Inbound, Receipt, Submission
 from postdate.connectors.http import HttpConnector, HttpWay, http_connector
 from postdate.connectors.providers.contract import BadEvent, Call, Untrusted
+from postdate.connectors.providers.generic import Generic
+from postdate.connectors.providers.generic_settings import GenericSettings
 from postdate.connectors.providers.plain_http import PlainHttp, Settings
 from postdate.core.address import Channel
 from postdate.core.instant import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Monotonic, parse_instant
@@ -419,6 +422,49 @@ async def test_a_kept_connection_that_fails_leaves_it_in_doubt_and_nothing_is_re
         assert isinstance(await outcome_of(connector, submission(2)), InDoubt)
         assert requests == ["first", "second"]
         assert await outcome_of(connector, submission(3)) == Accepted("x")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_nothing_is_repeated_by_a_method_that_http_lets_clients_repeat(method: Literal["GET", "PUT"]) -> None:
+    requests = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = (await reader.readuntil(b"\r\n\r\n")).split()
+        requests.append(line[1])
+        if len(requests) == 1:
+            writer.write(head(200, "Content-Length: 2") + b"ok")
+            requests.append((await reader.readuntil(b"\r\n\r\n")).split()[1])
+
+    async with peering(peer) as url:
+        settings = GenericSettings(url=f"{url.partition('?')[0]}?to={{to}}&text={{body}}", method=method)
+        clock = TestClock(START, frozen=True)
+        connector = http_connector(HttpWay("g", Generic(settings), settings), clock, lambda: bytes(16))
+        await connector.open(forget)
+        seen = [await outcome_of(connector, submission(number)) for number in (1, 2, 3)]
+        await connector.close()
+    assert seen[0] == Accepted(submission(1).sid)
+    assert [type(outcome) for outcome in seen[1:]] == [InDoubt, InDoubt]
+    assert [path[-1:] for path in requests] == [b"1", b"2", b"3"]
+
+
+UNREADABLE = {
+    "too long": head(200, "Content-Length: 70000") + b"x" * 70_000,
+    "compressed": head(200, "Content-Encoding: gzip", "Content-Length: 3") + b"\x1f\x8b\0",
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_a_yes_that_cannot_be_read_is_not_believed_by_a_carrier_that_knows_its_status_only(answer: bytes) -> None:
+    async with peering(saying(answer, SILENCE)) as url:
+        settings = GenericSettings(url=f"{url}&to={{to}}", body="{body}", refusal_pattern="error")
+        clock = TestClock(START, frozen=True)
+        connector = http_connector(HttpWay("g", Generic(settings), settings), clock, lambda: bytes(16))
+        await connector.open(forget)
+        outcome = await outcome_of(connector)
+        await connector.close()
+    assert isinstance(outcome, InDoubt)
 
 
 @pytest.mark.asyncio

@@ -37,6 +37,7 @@ class Exchange:
     """How far a request has come: an answer, or why there is none; `connected` from when bytes may have left."""
 
     connected: bool = False
+    sent: bool = False  # its head has been written
     answer: Answer | None = None
     fault: str = ""
     limit: asyncio.Timeout | None = None
@@ -73,6 +74,7 @@ class Wire:
         tracing = aiohttp.TraceConfig()
         tracing.on_connection_create_end.append(self._note_created)
         tracing.on_connection_reuseconn.append(_note_connected)
+        tracing.on_request_headers_sent.append(_send_once)
         # A small compressed answer can unpack to any size.
         headers = {"User-Agent": f"Postdate/{__version__}", "Accept-Encoding": "identity"}
         self._session = aiohttp.ClientSession(
@@ -126,7 +128,11 @@ class Wire:
                 if response.status >= 300:
                     # What the status alone says holds even if the rest of the answer never comes.
                     exchange.answer = self._answer(response, b"")
-                exchange.answer = self._answer(response, await _read(response))
+                body = await _read(response)
+                if body is not None:
+                    exchange.answer = self._answer(response, body)
+                elif exchange.answer is None:
+                    exchange.fault = "the answer is too long or compressed: it cannot be read"
 
     def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -145,19 +151,31 @@ async def _note_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __
     exchange.connected = True
 
 
+async def _send_once(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    """Keep aiohttp from writing a GET or PUT again whose connection broke off: to a carrier it is another message."""
+    exchange = context.trace_request_ctx
+    assert isinstance(exchange, Exchange)
+    if exchange.sent:
+        raise aiohttp.ServerDisconnectedError
+    exchange.sent = True
+
+
 def _url(request: Request) -> URL:
     # What can stand as it is does: a signature may cover every byte of it.
     return URL(request.url, encoded=bool(_VISIBLE.fullmatch(request.url)))
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body, empty if it is larger than any answer."""
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body, None if it is larger than any answer or compressed, which nobody asked for."""
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        response.close()
+        return None
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > ANSWER_LIMIT:
             response.close()
-            return b""
+            return None
     return bytes(body)
 
 

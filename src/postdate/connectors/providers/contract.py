@@ -69,7 +69,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back at `at`; names of headers are in small letters, `body` is empty where it was over 64 KiB."""
+    """What came back at `at`; names of headers are in small letters.
+
+    A yes comes whole or not at all; of another answer whose body cannot be had, `body` is empty.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
