@@ -276,12 +276,15 @@ async def test_a_data_sm_is_a_message_too(trial: Trial) -> None:
     ("changes", "status"),
     [
         ({"destination_addr": ""}, Status.RINVDSTADR),
+        ({"destination_addr": "1" * 21}, Status.RINVDSTADR),
+        ({"source_addr": "1" * 21}, Status.RINVSRCADR),
+        ({"short_message": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, bytes(8_193)),)}, Status.RINVMSGLEN),
         ({"schedule_delivery_time": "tomorrow"}, Status.RINVSCHED),
         ({"validity_period": "99"}, Status.RINVEXPIRY),
         ({"validity_period": "200101000000000+"}, Status.RINVEXPIRY),
     ],
 )
-async def test_what_cannot_be_is_refused(trial: Trial, changes: dict[str, str], status: int) -> None:
+async def test_what_cannot_be_is_refused(trial: Trial, changes: dict[str, Any], status: int) -> None:
     esme = await trial.bind()
     assert (await esme.submit(text(**changes)))[0][0] == status
     assert (await esme.submit(text()))[0][0] == Status.ROK

@@ -20,9 +20,10 @@ from postdate.core.address import Channel
 from postdate.core.instant import DAY, SECOND, Instant, Monotonic
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
 from postdate.core.segment import count_segments
-from postdate.smpp.codes import Status
+from postdate.smpp.codes import Status, Tag
 from postdate.smpp.pdu import DataSmResp, Pdu, SubmitSm, SubmitSmResp
 from postdate.smpp.receipt import MessageState
+from postdate.smsc.addresses import WireAddress, read_address
 from postdate.smsc.link import Link
 from postdate.smsc.messages import Joiner, Messages, Taken, Whole, write_id
 from postdate.smsc.receipts import error_of
@@ -32,6 +33,9 @@ from postdate.smsc.wire_script import Act, Fault, WireScript
 _KNOWN_ATTEMPTS: Final = 10_000
 _USUAL_VALIDITY: Final = 2 * DAY
 _TRY_AGAIN: Final = 1 * SECOND
+_LONGEST_ADDRESS: Final = 20
+_LONGEST_PAYLOAD: Final = 8_192  # octets, so that what handsets show is bounded
+_LONGEST_REFERENCE: Final = 2
 
 _Key = tuple[str, str, str, str | bytes]
 
@@ -96,11 +100,11 @@ class Intake:
         except InvalidTime as wrong:
             self._refuse(link, pdu, wrong.status)
             return
-        if not body.destination_addr:
-            self._refuse(link, pdu, Status.RINVDSTADR)
+        if (status := _fault_in(body)) is not None:
+            self._refuse(link, pdu, status)
             return
         read = read_text(body, Coding.GSM7)
-        taken = Taken(self._next_id, link.owner, body, read.text, at)
+        taken = _taken(self._next_id, link.owner, body, read.text, at)
         self._next_id += 1
         link.unanswered += 1
         self.sent_from(taken)
@@ -311,6 +315,35 @@ def _key(taken: Taken, whole: Whole) -> _Key:
 
 def _answer(message_id: str, pdu: Pdu) -> SubmitSmResp | DataSmResp:
     return SubmitSmResp(message_id) if isinstance(pdu.body, SubmitSm) else DataSmResp(message_id)
+
+
+def _fault_in(body: SubmitSm) -> int | None:
+    """Return the status of a message that is not looked at further; None where nothing is wrong."""
+    if not 0 < len(body.destination_addr) <= _LONGEST_ADDRESS:
+        return Status.RINVDSTADR
+    if len(body.source_addr) > _LONGEST_ADDRESS:
+        return Status.RINVSRCADR
+    if body.tlvs and len(body.tlv(Tag.MESSAGE_PAYLOAD) or b"") > _LONGEST_PAYLOAD:
+        return Status.RINVMSGLEN
+    return None
+
+
+def _taken(number: int, owner: str, body: SubmitSm, text: str, at: Instant) -> Taken:
+    reference = body.tlv(Tag.USER_MESSAGE_REFERENCE)
+    source = WireAddress(body.source_addr_ton, body.source_addr_npi, body.source_addr)
+    destination = WireAddress(body.dest_addr_ton, body.dest_addr_npi, body.destination_addr)
+    return Taken(
+        number,
+        owner,
+        source,
+        destination,
+        read_address(source.ton, source.text),
+        read_address(destination.ton, destination.text),
+        body.registered_delivery,
+        None if reference is None else reference[:_LONGEST_REFERENCE],
+        text,
+        at,
+    )
 
 
 def _times(body: SubmitSm, at: Instant) -> tuple[Instant, Instant]:

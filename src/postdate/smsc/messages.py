@@ -10,15 +10,14 @@ from typing import Final, TypeVar
 
 from postdate.connectors.contract import Part
 from postdate.core.instant import MINUTE, Instant
-from postdate.smpp.codes import Tag
-from postdate.smpp.pdu import SubmitSm
 from postdate.smpp.receipt import MessageState
-from postdate.smsc.addresses import read_address
+from postdate.smsc.addresses import WireAddress
 from postdate.smsc.wire_script import Ids
 
 _MOST_GROUPS: Final = 1_000
 _PARTS_WAIT: Final = 10 * MINUTE
 _LONGEST_ID: Final = 20
+_WORDS_KEPT: Final = 20
 
 Value = TypeVar("Value")
 Key = TypeVar("Key", bound=Hashable)
@@ -26,32 +25,22 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(slots=True, eq=False)
 class Taken:
-    """One submit_sm: a message, or a part of one."""
+    """One submit_sm: a message, or a part of one. It holds nothing of the PDU that could be long but its text."""
 
     number: int
     owner: str  # the system id
-    pdu: SubmitSm
+    source: WireAddress
+    destination: WireAddress
+    sender: str  # both addresses as handsets show them
+    recipient: str
+    receipts: int  # registered_delivery
+    reference: bytes | None  # the ESME's own, user_message_reference
     text: str = field(repr=False)
     at: Instant
     state: MessageState = MessageState.ENROUTE
     error: int = 0
     done_at: Instant | None = None
     whole: "Whole" = ()  # while it waits for its time: all parts of the message
-
-    @property
-    def sender(self) -> str:
-        """Return the address it came from."""
-        return read_address(self.pdu.source_addr_ton, self.pdu.source_addr)
-
-    @property
-    def recipient(self) -> str:
-        """Return the handset it is for."""
-        return read_address(self.pdu.dest_addr_ton, self.pdu.destination_addr)
-
-    @property
-    def reference(self) -> bytes | None:
-        """Return the ESME's own reference for it."""
-        return self.pdu.tlv(Tag.USER_MESSAGE_REFERENCE)
 
 
 Whole = tuple[Taken, ...]
@@ -73,8 +62,9 @@ class Messages:
         _put(self._parts, part.number, part, self._keep)
 
     def add(self, carrier_ref: str, whole: Whole) -> None:
-        """Keep a message that the carrier has."""
+        """Keep a message that the carrier has; of what it says only the beginning, for its receipts."""
         for part in whole:
+            part.text = part.text[:_WORDS_KEPT]
             _put(self._parts, part.number, part, self._keep)
         _put(self._wholes, carrier_ref, whole, self._keep)
         last = whole[-1]

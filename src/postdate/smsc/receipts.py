@@ -29,7 +29,7 @@ def error_of(code: int | None) -> int:
 
 def is_wanted(taken: Taken) -> bool:
     """Say whether whoever sent a message asked to be told what became of it."""
-    wanted = taken.pdu.registered_delivery & _WANTED
+    wanted = taken.receipts & _WANTED
     if wanted == _ALWAYS:
         return True
     return wanted == (_OF_SUCCESSES if taken.state is MessageState.DELIVERED else _OF_FAILURES)
@@ -48,14 +48,14 @@ def receipt_of(taken: Taken, ids: Ids) -> DeliverSm:
     tlvs = receipt.receipt_tlvs(told)
     if (reference := taken.reference) is not None:
         tlvs = (*tlvs, (Tag.USER_MESSAGE_REFERENCE, reference))
-    pdu = taken.pdu
+    source, destination = taken.destination, taken.source
     return DeliverSm(
-        source_addr_ton=pdu.dest_addr_ton,
-        source_addr_npi=pdu.dest_addr_npi,
-        source_addr=pdu.destination_addr,
-        dest_addr_ton=pdu.source_addr_ton,
-        dest_addr_npi=pdu.source_addr_npi,
-        destination_addr=pdu.source_addr,
+        source_addr_ton=source.ton,
+        source_addr_npi=source.npi,
+        source_addr=source.text,
+        dest_addr_ton=destination.ton,
+        dest_addr_npi=destination.npi,
+        destination_addr=destination.text,
         esm_class=receipt.RECEIPT,
         short_message=receipt.format_receipt(told),
         tlvs=tlvs,

@@ -150,8 +150,7 @@ class Smsc:
 
     def _note_sender(self, taken: Taken) -> None:
         """Remember who sends from an address, and how it is written, for what is written back to it."""
-        pdu = taken.pdu
-        found = (taken.owner, WireAddress(pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr))
+        found = (taken.owner, taken.source)
         if self._senders.get(taken.sender) != found:
             self._senders[taken.sender] = found
             if len(self._senders) > _KNOWN_SENDERS:
