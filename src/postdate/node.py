@@ -34,7 +34,7 @@ from postdate.core.events_url import events_key, events_path, message_query
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.outcome import DoubtPolicy
-from postdate.core.resources import Account, AccountStatus, Connection, Sender, Service
+from postdate.core.resources import Account, AccountStatus, Connection, Sender, Service, User
 from postdate.flow.callbacks import Callbacks
 from postdate.flow.connections import DRAIN_SECONDS, Built, Connections, ConnectionTools, close_connector
 from postdate.flow.directory import Directory
@@ -177,7 +177,17 @@ class Node:
             carrier_way=self._carrier_way,
             connections=self.connections,
             events_url=lambda resource: self.events_url(resource)(),
+            console_link=self.console_link,
         )
+
+    def console_link(self, account_sid: str) -> str:
+        """Return a new one-time link by which the owner of an account chooses a password for the console."""
+        return f"{self._base_url()}{self.console.way_in(account_sid)}"
+
+    @property
+    def has_users(self) -> bool:
+        """Say whether anybody can sign in to the console."""
+        return bool(self.directory.every(User))
 
     async def _open_connections(self) -> None:
         settings = self.settings

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 LONGEST_SECONDS: Final = 120
-HEAD_LINES: Final = 4  # what `serve` says once it listens
+HEAD_LINES: Final = 5  # what `serve` says once it listens
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from postdate.api import (
     channel_senders,
     clock,
     connections,
+    console,
     events,
     handsets,
     keys,
@@ -116,6 +117,7 @@ PATHS: Paths = {
     f"{_CONNECTIONS}/Kinds": {"GET": connections.list_kinds},
     f"{_CONNECTIONS}/{{sid}}": {"GET": connections.fetch, "POST": connections.update, "DELETE": connections.delete},
     f"{_CONNECTIONS}/{{sid}}/Test": {"POST": connections.send_test},
+    "/postdate/v1/Console/Link": {"POST": console.make_link},
     "/postdate/v1/TestClock": {"GET": clock.fetch, "POST": clock.move},
 }
 

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from postdate.api.audit import deed_of, entry, keep, subject_of
 from postdate.api.parts import Parts
 from postdate.api.twilio import Form, NoForm, error_json, read_form
 from postdate.core.errors import Rejected
@@ -89,6 +90,7 @@ class Endpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         headers = dict(scope["headers"])
         method = scope["method"]
+        client = scope.get("client")
         handler = self._handlers.get("GET" if method == "HEAD" else method)
         params = scope.get("path_params", {})
         nobody = self._parts.nobody
@@ -99,22 +101,29 @@ class Endpoint:
         settings = self._parts.settings
         body = await read_body(receive, headers, settings.max_body_bytes)
         no_form = body and headers.get(b"content-type", b"").lower().startswith(_NO_FORM)
-        return await handler(
-            Request(
-                parts=self._parts,
-                method=method,
-                path=scope["path"],
-                params=params,
-                headers=headers,
-                query=read_form(scope["query_string"], settings.max_parameters),
-                form=NoForm() if no_form else read_form(body, settings.max_parameters),
-                body=body,
-                dotted=scope.get("postdate.dotted", False),
-                actor=actor,
-                account=account,
-                key=key,
-            )
+        request = Request(
+            parts=self._parts,
+            method=method,
+            path=scope["path"],
+            params=params,
+            headers=headers,
+            query=read_form(scope["query_string"], settings.max_parameters),
+            form=NoForm() if no_form else read_form(body, settings.max_parameters),
+            body=body,
+            dotted=scope.get("postdate.dotted", False),
+            actor=actor,
+            account=account,
+            key=key,
         )
+        answer = await handler(request)
+        deed = None if self._public or method in ("GET", "HEAD") else deed_of(handler)
+        if deed is not None:
+            done = deed, subject_of(answer.json, params.get("sid", ""))
+            await keep(
+                self._parts.store,
+                entry(self._parts.clock.now(), account.sid, key or actor, done, client[0] if client else ""),
+            )
+        return answer
 
     def _sign_in(
         self, headers: Mapping[bytes, bytes], account_sid: str | None

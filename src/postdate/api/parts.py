@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from postdate.clock import Clock
 from postdate.connectors.providers.contract import Call, Heard
 from postdate.connectors.sandbox import Sandbox
+from postdate.core.errors import Rejected
 from postdate.core.instant import Instant
 from postdate.core.resources import Account, Connection
 from postdate.flow.connections import Connections
@@ -31,6 +32,11 @@ def no_carrier_way(name: str) -> CarrierWay | None:
     return None
 
 
+def no_console_link(account_sid: str) -> str:
+    """Say that this node has no console."""
+    raise Rejected(20404, "This node has no console.")
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of a node that handlers use. `nobody` stands in where no one signs in."""
@@ -48,3 +54,4 @@ class Parts:
     connections: Connections
     events_url: Callable[[Connection], str]  # where the connection's carrier reports
     carrier_way: Callable[[str], CarrierWay | None] = no_carrier_way  # by the connection's name
+    console_link: Callable[[str], str] = no_console_link  # a new one-time link for the owner of an account

@@ -12,6 +12,7 @@ from postdate.cli import (
     accounts,
     clock,
     connections,
+    console,
     demo,
     env,
     handsets,
@@ -42,6 +43,7 @@ app.add_typer(numbers.app, name="numbers", rich_help_panel=_USE)
 app.add_typer(connections.app, name="connections", rich_help_panel=_USE)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=_USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_USE)
+app.add_typer(console.app, name="console", rich_help_panel=_USE)
 app.add_typer(clock.app, name="clock", rich_help_panel=_USE)
 app.add_typer(handsets.app, name="handsets", rich_help_panel=_USE)
 

@@ -60,7 +60,7 @@ async def _run(settings: Settings) -> None:
     async with Node(settings) as node:
         port = await node.listen()
         write_credentials(settings.data, _credentials(node, settings, port))
-        _announce(settings, port)
+        _announce(settings, port, _console(node, settings, port))
         assert node.failed is not None
         await asyncio.wait((told, node.failed), return_when=asyncio.FIRST_COMPLETED)
         failure = node.failed.exception() if node.failed.done() else None
@@ -73,11 +73,21 @@ async def _run(settings: Settings) -> None:
     say("Stopped. What was accepted is on disk.")
 
 
-def _announce(settings: Settings, port: int) -> None:
+def _console(node: Node, settings: Settings, port: int) -> str:
+    """Return where people sign in; while nobody can, the one-time link for the first of them."""
+    url = (settings.public_url or local_url(settings.host, port)).rstrip("/")
+    if node.has_users:
+        return f"{url}/console"
+    account, _ = node.first_account()
+    return f"{url}{node.console.way_in(account.sid)}  (once: choose your password)"
+
+
+def _announce(settings: Settings, port: int, console: str) -> None:
     data = "" if settings.data == Path("data") else f" --data {shlex.quote(str(settings.data))}"
     clock = ", on a test clock" if settings.test_clock else ""
     say(
         f"Postdate {__version__} listens on {local_url(settings.host, port)}{clock}\n"
+        f"  console       {console}\n"
         f'  credentials   eval "$(postdate env{data})"\n'
         f"  data          {settings.data.resolve()}\n"
         "  to stop       Ctrl-C"

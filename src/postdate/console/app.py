@@ -93,6 +93,10 @@ class Console:
         scope = {**scope, "path": scope["path"].removeprefix(PREFIX).rstrip("/") or "/"}
         await self._router(scope, receive, _guarded(send))
 
+    def way_in(self, account_sid: str) -> str:
+        """Return the path of a new one-time link for the owner of an account; it is in nobody's log."""
+        return f"{PREFIX}/welcome?key={self.tools.links.make(account_sid)}"
+
     async def landing(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a browser at the root of the node: a page that points to the console."""
         view = look(self.tools, HttpRequest(scope), self._screens, "")
