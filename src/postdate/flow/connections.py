@@ -106,15 +106,15 @@ class Connections:
         """Make what is open what is configured: the newest wins, however many changes come at once."""
         async with self._changing.setdefault(name, asyncio.Lock()):
             resource, place = self._directory.connection(name), self._places.get(name)
+            if place is not None and (resource is None or _is_another_way(place.resource, resource)):
+                await self._shut(place)
+                resource = self._directory.connection(name)  # it may be another by now: closing takes a while
             if resource is None:
-                if place is not None:
-                    await self._shut(place)
-                    del self._places[name]
+                self._places.pop(name, None)
             elif place is None:
                 place = self._places[name] = _Place(resource, Pace(resource.mps, self._clock.monotonic()))
                 await self._open(place)
-            elif place.opened is None or _is_another_way(place.resource, resource):
-                await self._shut(place)
+            elif place.opened is None:
                 self._repace(place, resource.mps)
                 place.resource = resource
                 await self._open(place)
