@@ -16,7 +16,7 @@ from postdate.core.instant import HOUR, SECOND, Instant, parse_instant
 from postdate.core.outcome import Accepted, Busy, InDoubt, Refused, Unreachable
 from postdate.smpp.codec import encode
 from postdate.smpp.codes import Status, Tag
-from postdate.smpp.pdu import EnquireLink, GenericNack, Pdu, SubmitSm, SubmitSmResp
+from postdate.smpp.pdu import EnquireLink, GenericNack, Pdu, SubmitSm, SubmitSmResp, Unbind
 from tests.connectors.smpp_peer import (
     Smsc,
     SmscLink,
@@ -94,7 +94,7 @@ async def test_a_nack_is_no_success_whatever_its_status() -> None:
         link.write(encode(Pdu(GenericNack(), request.sequence, 0)))
 
     async with serving(Smsc(on_submit=nack)) as smsc, connected(smsc) as connector:
-        assert isinstance(await outcome_of(connector, submission()), Refused)
+        assert await outcome_of(connector, submission()) == Refused(30008, "the carrier answered ESME_RUNKNOWNERR")
 
 
 async def test_a_message_without_an_id_is_accepted_and_has_a_reference_of_its_own() -> None:
@@ -371,6 +371,16 @@ async def test_a_link_killed_in_mid_burst_leaves_what_was_written_in_doubt_and_t
         assert kinds[InDoubt] <= 10  # the window
         assert kinds[Unreachable] == 60 - kinds[Accepted] - kinds[InDoubt] >= 60 - 30 - 10
         assert all(isinstance(o, Accepted | InDoubt) for o in found[:written])
+
+
+async def test_an_smsc_that_unbinds_leaves_what_it_has_not_answered_in_doubt() -> None:
+    def unbind(link: SmscLink, request: Pdu) -> None:
+        if len(link.smsc.submits) == 3:
+            link.send(Unbind())
+
+    async with serving(Smsc(on_submit=unbind)) as smsc, connected(smsc, in_flight=3, **ONCE) as connector:
+        found = await outcomes(connector, [submission(number) for number in range(5)])
+        assert [type(outcome) for outcome in found] == [InDoubt] * 3 + [Unreachable] * 2
 
 
 async def test_with_a_second_link_what_waits_goes_on_when_one_is_lost() -> None:

@@ -37,7 +37,6 @@ from postdate.smpp.session import (
     Ended,
     Event,
     Nacked,
-    Outstanding,
     ProtocolError,
     RequestReceived,
     RequestRejected,
@@ -100,7 +99,6 @@ class Link(asyncio.Protocol):
         self._session = Session(Role.ESME)
         self._transport: asyncio.Transport | None = None
         self._patience = int(settings.answer_timeout * SECOND)
-        self._orphans: list[Outstanding] = []
         self._out: list[bytes] = []
         self._unflushed: list[int] = []
         self._due: deque[tuple[Monotonic, int]] = deque()
@@ -321,7 +319,6 @@ class Link(asyncio.Protocol):
         elif isinstance(body, EnquireLink):
             self._write(self._session.respond(request))
         elif isinstance(body, Unbind):
-            self._orphans = list(self._session.outstanding.values())
             self._write(self._session.respond(request))
             self.close("the SMSC unbound")
 
@@ -366,7 +363,7 @@ class Link(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         unwritten = set(self._unflushed)
-        for sent in (*self._orphans, *self._session.end()):
+        for sent in self._session.end():
             if sent.token is not _ENQUIRY:
                 self._give_up(sent.token, self.why, written=sent.sequence not in unwritten)
         if self._emptied is not None and not self._emptied.done():
