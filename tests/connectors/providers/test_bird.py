@@ -102,6 +102,8 @@ def test_what_cannot_be_carried_is_refused(impossible: dict[str, Any], code: int
         (401, b"", Busy(60 * SECOND, "the carrier did not accept the credentials")),
         (403, b"", Busy(60 * SECOND, "the carrier did not accept the credentials")),
         (404, {"message": "workspace not found"}, Busy),
+        (400, b"<html>", InDoubt),
+        (402, b"", Busy),
         (408, b"", InDoubt),
         (409, b"", InDoubt),
         (429, b"", Busy(None, "the carrier answered 429")),

@@ -191,7 +191,7 @@ BAD_EVENTS: dict[str, tuple[bytes, str]] = {
     "half a surrogate pair": (b'{"id": "\\ud800", "status": "read"}', "cannot be read"),
     "nested without end": (b'{"x":' + b"[" * 500_000, "nested"),
     "a list in a list": (b"[[]]", "Expected `object`"),
-    "an unknown status": (b'{"id": "gw-1", "status": "sent"}', "$.status"),
+    "an unknown status": (b'{"id": "gw-1", "status": "sent"}', "known - at `$.status`"),
     "no status": (b'{"id": "gw-1"}', "Event 0"),
     "no id": (b'[{"id": "gw-1", "status": "read"}, {"status": "read"}]', "Event 1"),
     "an id that is a number": (b'[{"id": 17, "status": "read"}]', "$[0].id"),

@@ -175,6 +175,8 @@ def test_a_token_is_believed_only_whole(status: int, body: object) -> None:
         ),
         (403, b"", Busy(60 * SECOND, "the carrier did not accept the credentials")),
         (403, {"code": "illegal_number_type", "text": ""}, Refused(30006, "the carrier answered 403")),
+        (400, b"<html>", InDoubt),
+        (402, b"", Busy),
         (404, b"", Busy),
         (409, b"", InDoubt),
         (500, b"", InDoubt),

@@ -199,8 +199,9 @@ ANSWERS: list[tuple[int, object, Outcome | type[Outcome]]] = [
     (404, fault(132001), Refused(63027, "the carrier answered 404")),
     (400, fault(132001), Refused(63027, "the carrier answered 400")),
     (400, fault(100), Refused(30008, "the carrier answered 400")),
-    (400, fault("131047"), Refused(30008, "the carrier answered 400")),
-    (400, b"<html>", Refused(30008, "the carrier answered 400")),
+    (400, fault("131047"), InDoubt),
+    (400, b"<html>", InDoubt),
+    (402, b"", Busy),
     (408, fault(131047), InDoubt),
     (302, TAKEN, InDoubt),
 ]

@@ -18,7 +18,7 @@ from postdate.connectors.contract import Attachment
 from postdate.connectors.providers.contract import Request
 from postdate.connectors.providers.whatsapp import Settings, WhatsApp, template_message
 from postdate.core.address import Channel
-from postdate.core.outcome import Accepted, Refused
+from postdate.core.outcome import Accepted, InDoubt
 from tests.connectors.providers.building import PICTURE, answer, context, submission
 from tests.connectors.providers.prism import DESCRIPTIONS, asked, needs, serving
 from tests.connectors.providers.whatsapp_samples import failed, message, status, webhook
@@ -83,7 +83,7 @@ MISFITS: dict[str, dict[str, Any]] = {
 async def test_what_does_not_fit_is_noticed(more: dict[str, Any], base_url: str) -> None:
     reply = await asked(posted(base_url, more))
     assert reply.status == 422, reply.body
-    assert isinstance(provider(base_url).outcome(submission(), reply), Refused)
+    assert isinstance(provider(base_url).outcome(submission(), reply), InDoubt)  # it is not Meta who says it
 
 
 # --- samples of webhooks ----------------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ def _over_quota(fault: _Fault) -> Busy:
 def _event(told: _Published, sid: str | None) -> CarrierEvent | None:
     match told:
         case _Published(event_type=str(kind), message_id=str(ref)):
-            ours = known_sid((told.context or {}).get("sid"), sid)
+            ours = known_sid(sid, (told.context or {}).get("sid"))
             if kind == "TEXT_DELIVERED":
                 return Receipt(ref, Event.DELIVER, None, ours)
             if kind in FAILURES and told.is_final:

@@ -40,11 +40,11 @@ from postdate.connectors.providers.reading import (
     LongText,
     basic,
     busy,
+    by_status,
     decode,
     decode_event,
     known_sid,
-    locked_out,
-    misaddressed,
+    refused,
     same,
     seconds_left,
     unclear,
@@ -159,31 +159,26 @@ class Bandwidth:
         return Request("POST", self._url, self._headers, msgspec.json.encode(order))
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
-        """Believe a 202 with an id, refusals, and Bandwidth's own word that it failed."""
+        """Believe 200 and 202 with an id, refusals, and Bandwidth's own word that it failed."""
+        outcome = by_status(answer, 200, 202)
         problem = decode(answer.body, _Problem)
-        match answer.status:
-            case 200 | 202:
-                taken = decode(answer.body, _Taken)
-                return Accepted(taken.id) if taken is not None else unclear(answer)
-            case 401 | 403:
-                return locked_out()
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
-                fields = [error.field_name for error in problem.field_errors] if problem is not None else []
-                code = next((_BY_FIELD[name] for name in fields if name in _BY_FIELD), UNKNOWN_FAILURE)
-                return Refused(code, f"the carrier answered {status}")
-            case status if 500 <= status <= 599 and problem is not None:
-                return busy(answer)
-        return unclear(answer)
+        if answer.status >= 500 and problem is not None:
+            return busy(answer)
+        if outcome is not None:
+            return outcome
+        if answer.status <= 299:
+            taken = decode(answer.body, _Taken)
+            return Accepted(taken.id) if taken is not None else unclear(answer)
+        if problem is None:
+            return unclear(answer)
+        fields = [error.field_name for error in problem.field_errors]
+        return refused(answer, next((_BY_FIELD[name] for name in fields if name in _BY_FIELD), UNKNOWN_FAILURE))
 
     def events(self, call: Call) -> Heard:
         """Read a list of callbacks; what is only under way is no news."""
         self._check(call)
         told = decode_event(call.body, _Callback)
-        return Heard([event for one in told for event in _event(one)])
+        return Heard([event for one in told for event in _event(one, call.sid)])
 
     def _check(self, call: Call) -> None:
         user, password = self._settings.callback_user, self._settings.callback_password
@@ -193,7 +188,7 @@ class Bandwidth:
             raise Untrusted("The call does not carry the connection's callback_user and callback_password.")
 
 
-def _event(told: _Told) -> list[CarrierEvent]:
+def _event(told: _Told, sid: str | None) -> list[CarrierEvent]:
     if told.type == "message-received":
         return [_inbound(told)]
     event = _RECEIPTS.get(told.type)
@@ -201,7 +196,7 @@ def _event(told: _Told) -> list[CarrierEvent]:
         return []
     failed = event is Event.UNDELIVER
     code = _BY_CODE.get(told.error_code or 0, UNKNOWN_FAILURE) if failed else None
-    return [Receipt(told.message.id, event, code, known_sid(told.message.tag))]
+    return [Receipt(told.message.id, event, code, known_sid(sid, told.message.tag))]
 
 
 def _inbound(told: _Told) -> Inbound:

@@ -40,13 +40,12 @@ from postdate.connectors.providers.reading import (
     Address,
     Id,
     LongText,
-    busy,
+    by_status,
     decode,
     decode_event,
     e164,
     known_sid,
-    locked_out,
-    misaddressed,
+    refused,
     same,
     unclear,
 )
@@ -164,20 +163,14 @@ class Bird:
         return Request("POST", self._url, self._headers, msgspec.json.encode(message))
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
-        """Believe a 2xx with an id, refusals, and 429, which Bird says was not processed."""
-        match answer.status:
-            case 200 | 201 | 202:
-                taken = decode(answer.body, _Taken)
-                return Accepted(taken.id) if taken is not None else unclear(answer)
-            case 401 | 403:
-                return locked_out()
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
-                return Refused(UNKNOWN_FAILURE, f"the carrier answered {status}")
-        return unclear(answer)
+        """Believe 200 to 202 with an id, refusals, and 429, which Bird says was not processed."""
+        outcome = by_status(answer, 200, 201, 202)
+        if outcome is not None:
+            return outcome
+        if answer.status <= 299:
+            taken = decode(answer.body, _Taken)
+            return Accepted(taken.id) if taken is not None else unclear(answer)
+        return refused(answer)
 
     def events(self, call: Call) -> Heard:
         """Read one event of a subscription; events of other services are no news."""
@@ -189,7 +182,7 @@ class Bird:
             return Heard()
         message = decode_event(call.body, _Told).payload
         if what == "outbound":
-            return Heard(_receipt(message))
+            return Heard(_receipt(message, call.sid))
         return Heard([self._inbound(message, _PREFIXES[platform])])
 
     def _inbound(self, message: _Message, prefix: str) -> Inbound:
@@ -213,8 +206,8 @@ def _picture_body(submission: Submission) -> dict[str, Any]:
     return {"type": "image", "image": {"images": pictures, **text}}
 
 
-def _receipt(message: _Message) -> list[CarrierEvent]:
-    ours = known_sid(message.reference)
+def _receipt(message: _Message, sid: str | None) -> list[CarrierEvent]:
+    ours = known_sid(sid, message.reference)
     if message.status == "delivered":
         return [Receipt(message.id, Event.DELIVER, None, ours)]
     if message.status not in _FAILED:

@@ -8,11 +8,7 @@ Events carry a JWT signed with the webhook's signing key (HS256), for ten minute
 protects the body is https. The `aud` in it is the URL as registered over there, which may differ from how we write it.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -32,26 +28,24 @@ from postdate.connectors.providers.contract import (
     Untrusted,
     Url,
 )
+from postdate.connectors.providers.jwt import claims_of, is_current
 from postdate.connectors.providers.reading import (
     Address,
     Id,
     LongText,
-    busy,
+    by_status,
     decode,
     decode_event,
     known_sid,
-    locked_out,
-    misaddressed,
-    same,
+    refused,
     unclear,
 )
 from postdate.core.address import Channel
-from postdate.core.instant import MINUTE, SECOND, Instant
+from postdate.core.instant import MINUTE
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, Busy, Outcome, Refused
+from postdate.core.outcome import Accepted, Outcome, Refused
 
 MOST_MEDIA: Final = 10
-_Form = TypeVar("_Form")
 _LEEWAY: Final = 1 * MINUTE  # between two clocks
 _EXPIRED: Final = 30036
 # Which field of ours it found fault with, in the order asked.
@@ -94,10 +88,6 @@ class _Event(msgspec.Struct):
     data: _Payload
 
 
-class _Head(msgspec.Struct):
-    alg: str
-
-
 class _Claims(msgspec.Struct):
     exp: int
     nbf: int = 0
@@ -128,24 +118,17 @@ class HttpSms:
         return Request("POST", self._url, self._headers, msgspec.json.encode(order))
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
-        """Believe 200 with an id and refusals; the plan that is used up (402) is for the operator to mend."""
-        match answer.status:
-            case 200 | 201 | 202:
-                taken = decode(answer.body, _Taken)
-                return Accepted(taken.data.id) if taken is not None else unclear(answer)
-            case 401 | 403:
-                return locked_out()
-            case 402:
-                return Busy(MINUTE, "the plan of the httpSMS account is used up")
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
-                faulty = decode(answer.body, _Faulty)
-                code = next((_FAULTS[name] for name in _FAULTS if faulty and name in faulty.data), UNKNOWN_FAILURE)
-                return Refused(code, f"the carrier answered {status}")
-        return unclear(answer)
+        """Believe 200 to 202 with an id, and refusals."""
+        outcome = by_status(answer, 200, 201, 202)
+        if outcome is not None:
+            return outcome
+        if answer.status <= 299:
+            taken = decode(answer.body, _Taken)
+            return Accepted(taken.data.id) if taken is not None else unclear(answer)
+        faulty = decode(answer.body, _Faulty)
+        return refused(
+            answer, next((_FAULTS[name] for name in _FAULTS if faulty and name in faulty.data), UNKNOWN_FAILURE)
+        )
 
     def events(self, call: Call) -> Heard:
         """Read one webhook."""
@@ -176,32 +159,16 @@ def _receipt(data: _Payload, event: Event, code: int | None, sid: str | None) ->
     ref = data.id or data.message_id
     if ref is None:
         raise BadEvent("The event names no message.")
-    return Receipt(ref, event, code, known_sid(data.request_id, sid))
+    return Receipt(ref, event, code, known_sid(sid, data.request_id))
 
 
 def _check(key: str, call: Call) -> None:
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
-    signed, _, signature = token.rpartition(".")
-    digest = hmac.new(key.encode(), signed.encode(errors="replace"), hashlib.sha256).digest()
-    expected = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    # The algorithm is ours to say: whatever the head names, only an HMAC with our key passes.
-    if scheme.lower() != "bearer" or not same(expected, signature):
+    claims = claims_of(token, key, _Claims) if scheme.lower() == "bearer" else None
+    if claims is None:
         raise Untrusted("The webhook does not carry a token made with this connection's signing_key.")
-    head, _, claims = signed.partition(".")
-    named, said = _part(head, _Head), _part(claims, _Claims)
-    if named is None or named.alg != "HS256" or said is None or not _is_current(said, call.at):
+    if not is_current(claims.nbf, claims.exp, call.at, _LEEWAY):
         raise Untrusted("The webhook's token is too old, or not yet good.")
-
-
-def _is_current(claims: _Claims, at: Instant) -> bool:
-    return claims.nbf * SECOND - _LEEWAY <= at <= claims.exp * SECOND + _LEEWAY
-
-
-def _part(text: str, form: type[_Form]) -> _Form | None:
-    try:
-        return decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), form)
-    except (binascii.Error, ValueError):
-        return None
 
 
 KIND = ProviderKind(

@@ -43,14 +43,13 @@ from postdate.connectors.providers.reading import (
     Id,
     LongText,
     basic,
-    busy,
+    by_status,
     decode,
     decode_event,
     digits,
     e164,
     known_sid,
-    locked_out,
-    misaddressed,
+    refused,
     same,
     seconds_left,
     unclear,
@@ -194,19 +193,13 @@ class Infobip:
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
         """Believe a 200 by the status of its one message, and refusals."""
-        match answer.status:
-            case 200:
-                told = decode(answer.body, _Answered)
-                return _by_status(submission, told.messages[0], answer) if told is not None else unclear(answer)
-            case 401 | 403:
-                return locked_out()
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
-                return Refused(_complaint(answer.body), f"the carrier answered {status}")
-        return unclear(answer)
+        outcome = by_status(answer, 200)
+        if outcome is not None:
+            return outcome
+        if answer.status <= 299:
+            told = decode(answer.body, _Answered)
+            return _by_status(submission, told.messages[0], answer) if told is not None else unclear(answer)
+        return refused(answer, _complaint(answer.body))
 
     def question(self, submission: Submission, context: Context) -> Request:
         """Return the request for what the logs have under our id."""
@@ -275,7 +268,7 @@ def _event(told: _Told, sid: str | None) -> list[CarrierEvent]:
 
 
 def _receipt(ref: str, told: _Told, status: _Status, sid: str | None) -> list[CarrierEvent]:
-    ours = known_sid(ref, told.callback_data, sid)
+    ours = known_sid(sid, ref, told.callback_data)
     if status.group_name == "DELIVERED" and status.id != _TO_OPERATOR:
         return [Receipt(ref, Event.DELIVER, None, ours)]
     if status.group_name not in _FAILED or status.id in (_NEVER_TOLD, _DUPLICATE_ID):

@@ -8,12 +8,9 @@ Receipts are GETs with everything in the query; inbound messages are forms. Both
 and the body, good for the time that it says.
 """
 
-import base64
-import binascii
 import hashlib
-import hmac
 import re
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -33,33 +30,34 @@ from postdate.connectors.providers.contract import (
     Untrusted,
     Url,
 )
+from postdate.connectors.providers.jwt import claims_of, is_current
 from postdate.connectors.providers.reading import (
     Address,
     Id,
     LongText,
-    busy,
+    by_status,
     decode,
     digits,
     e164,
     fit_event,
     known_sid,
     locked_out,
-    misaddressed,
+    out_of_credit,
     read_form,
+    refused,
     same,
     seconds_left,
     unclear,
 )
 from postdate.core.address import Channel
-from postdate.core.instant import MINUTE, SECOND, Instant
+from postdate.core.instant import SECOND
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, Busy, Outcome, Refused
+from postdate.core.outcome import Accepted, Outcome, Refused
 
 _MOST_MEDIA: Final = 10
 _FEWEST_SECONDS: Final = 60
 _MOST_SECONDS: Final = 2 * 24 * 3600
 _LEEWAY: Final = 1 * SECOND  # as the library has it
-_LONGEST_TOKEN: Final = 4096
 _EXPIRED: Final = 30036
 
 _NO_BALANCE: Final = 25
@@ -72,9 +70,7 @@ NETWORK_ERRORS: Final = {
     26: 30003, 27: 30003, 31: 30003, 32: 30003, 103: 21610,
 }  # fmt: skip
 _MEDIA_FIELD: Final = re.compile(r"mediaurls(\[[0-9]{0,3}\])?", re.IGNORECASE)
-_HASHES: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
-
-_Form = TypeVar("_Form")
+_ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
 
 
 class Settings(HttpSettings, frozen=True, kw_only=True):
@@ -111,10 +107,6 @@ class _Told(msgspec.Struct, rename="camel"):
     shortcode: Address | None = None
     body: LongText | None = None
     message: LongText | None = None
-
-
-class _Head(msgspec.Struct):
-    alg: str
 
 
 class _Claims(msgspec.Struct):
@@ -156,20 +148,14 @@ class MessageBird:
         return Request("POST", f"{self._base}/messages", self._headers, msgspec.json.encode(message))
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
-        """Believe a 200 or 201 with an id, and refusals."""
-        match answer.status:
-            case 200 | 201:
-                taken = decode(answer.body, _Taken)
-                return Accepted(taken.id) if taken is not None else unclear(answer)
-            case 401 | 403:
-                return locked_out()
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
-                return _refusal(answer)
-        return unclear(answer)
+        """Believe 200 and 201 with an id, and refusals."""
+        outcome = by_status(answer, 200, 201)
+        if outcome is not None:
+            return outcome
+        if answer.status <= 299:
+            taken = decode(answer.body, _Taken)
+            return Accepted(taken.id) if taken is not None else unclear(answer)
+        return _refusal(answer)
 
     def events(self, call: Call) -> Heard:
         """Read one status report or inbound message."""
@@ -187,16 +173,16 @@ def _refusal(answer: Answer) -> Outcome:
     if _WRONG_KEY in codes:
         return locked_out()
     if _NO_BALANCE in codes:
-        return Busy(MINUTE, "the account with the carrier has no balance left")
+        return out_of_credit()
     names = [(error.parameter or "").lower() for error in errors]
     code = next((_BY_PARAMETER[name] for name in names if name in _BY_PARAMETER), UNKNOWN_FAILURE)
-    return Refused(code, f"the carrier answered {answer.status}")
+    return refused(answer, code)
 
 
 def _receipt(told: _Told, sid: str | None) -> list[CarrierEvent]:
     if told.id is None:
         raise BadEvent("The status report names no message.")
-    ours = known_sid(told.reference, sid)
+    ours = known_sid(sid, told.reference)
     match told.status:
         case "delivered":
             return [Receipt(told.id, Event.DELIVER, None, ours)]
@@ -218,37 +204,15 @@ def _inbound(told: _Told, fields: list[tuple[str, str]]) -> Inbound:
 
 
 def _check(key: str, call: Call) -> None:
-    token = call.headers.get("messagebird-signature-jwt", "")
-    if not _is_signed(key, token):
+    claims = claims_of(call.headers.get("messagebird-signature-jwt", ""), key, _Claims, _ALGORITHMS)
+    if claims is None:
         raise Untrusted("The call is not signed with the connection's signing_key.")
-    claims = _part(token.split(".")[1], _Claims)
-    if claims is None or claims.iss != "MessageBird" or not _is_current(claims, call.at):
+    if claims.iss != "MessageBird" or not is_current(claims.nbf, claims.exp, call.at, _LEEWAY):
         raise Untrusted("The call's token is too old, or not yet good.")
     url = hashlib.sha256(call.url.encode()).hexdigest()
     body = hashlib.sha256(call.body).hexdigest() if call.body else ""
     if not same(url, claims.url_hash) or not same(body, claims.payload_hash or ""):
         raise Untrusted("The call's token was made for another call.")
-
-
-def _is_signed(key: str, token: str) -> bool:
-    head, _, rest = token.partition(".")
-    named = _part(head, _Head)
-    if len(token) > _LONGEST_TOKEN or rest.count(".") != 1 or named is None or named.alg not in _HASHES:
-        return False
-    signed, _, signature = token.rpartition(".")
-    digest = hmac.new(key.encode(), signed.encode(errors="replace"), _HASHES[named.alg]).digest()
-    return same(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), signature)
-
-
-def _is_current(claims: _Claims, at: Instant) -> bool:
-    return claims.nbf * SECOND - _LEEWAY <= at < claims.exp * SECOND + _LEEWAY
-
-
-def _part(text: str, form: type[_Form]) -> _Form | None:
-    try:
-        return decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), form)
-    except (binascii.Error, ValueError):
-        return None
 
 
 KIND = ProviderKind(

@@ -9,7 +9,6 @@ asked for where one came. No time is signed, so an old event cannot be told from
 
 import base64
 import hmac
-import re
 from collections.abc import Sequence
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -39,6 +38,7 @@ from postdate.connectors.providers.reading import (
     basic,
     busy,
     decode,
+    e164,
     fit_event,
     known_sid,
     locked_out,
@@ -59,7 +59,6 @@ _WRONG_CHANNEL: Final = 21612
 _TOO_MANY_MEDIA: Final = 21623
 
 _UNCERTAIN: Final = frozenset({408, 409})
-_PHONE: Final = re.compile(r"[1-9][0-9]{8,14}")  # a shorter one is a short code
 # Plivo's codes of failed messages to Twilio's.
 _CODES: Final = {
     "20": 30006,  # the other network is away
@@ -196,8 +195,8 @@ def _inbound(told: _Told, fields: dict[str, str]) -> Inbound:
     # Counted from 1 in one page of the documentation, from 0 in another.
     media = tuple(fields[name] for name in map("Media{}".format, range(MOST_MEDIA + 1)) if fields.get(name))
     return Inbound(
-        prefix + _whole(told.from_ or ""),
-        prefix + _whole(told.to or ""),
+        prefix + e164(told.from_ or ""),
+        prefix + e164(told.to or ""),
         told.text if told.text is not None else told.body or "",
         media_urls=media,
         carrier_ref=told.message_uuid,
@@ -206,10 +205,6 @@ def _inbound(told: _Told, fields: dict[str, str]) -> Inbound:
 
 def _bare(address: str) -> str:
     return address.removeprefix("whatsapp:").removeprefix("+")
-
-
-def _whole(number: str) -> str:
-    return f"+{number}" if _PHONE.fullmatch(number) else number
 
 
 # --- signatures ------------------------------------------------------------------------------------------------------

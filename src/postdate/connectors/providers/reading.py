@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from postdate.connectors.providers.contract import Answer, BadEvent
+from postdate.connectors.providers.contract import UNKNOWN_FAILURE, Answer, BadEvent
 from postdate.core.instant import DAY, SECOND, Instant
-from postdate.core.outcome import Busy, InDoubt
+from postdate.core.outcome import Busy, InDoubt, Outcome, Refused
 from postdate.core.sid import is_sid
 
 EVENTS_LIMIT: Final = 1024 * 1024
@@ -51,8 +51,7 @@ def decode_event(body: bytes, form: type[_Form]) -> _Form:
     except RecursionError:
         raise BadEvent("The events cannot be read: they are nested too deeply.") from None
     except ValueError as wrong:
-        why = "they are not UTF-8" if isinstance(wrong, UnicodeError) else str(wrong)
-        raise BadEvent(f"The events cannot be read: {why}.") from None
+        raise BadEvent(f"The events cannot be read: {_why(wrong)}.") from None
 
 
 def read_form(body: bytes) -> list[tuple[str, str]]:
@@ -71,12 +70,52 @@ def fit_event(fields: Mapping[str, str], form: type[_Form]) -> _Form:
     try:
         return msgspec.convert(fields, form)
     except ValueError as wrong:
-        raise BadEvent(f"The event cannot be read: {wrong}.") from None
+        raise BadEvent(f"The event cannot be read: {_why(wrong)}.") from None
+
+
+def _why(wrong: ValueError) -> str:
+    if isinstance(wrong, UnicodeError):
+        return "they are not UTF-8"
+    text = str(wrong)
+    if not text.startswith("Invalid enum value"):
+        return text
+    # Of msgspec's texts this one alone repeats what was given; the place that it names at its end is ours.
+    return f"one of the values is not known - at {text.rpartition(' - at ')[2]}"
 
 
 def same(right: str, given: str) -> bool:
     """Compare a signature with the one that was given, in a time that tells nothing of where they differ."""
     return hmac.compare_digest(right.encode(), given.encode(errors="replace"))
+
+
+def by_status(answer: Answer, *yes: int) -> Outcome | None:
+    """Return what a status says by itself, where all carriers mean the same by it; None for a yes, and for a no.
+
+    `yes` are the statuses with which this one takes a message.
+    Credentials, credit and addresses are for the operator to mend, and meanwhile the message waits. A no is only a no
+    where the carrier says it: its own answers are JSON, and a page is that of some proxy on the way.
+    """
+    match answer.status:
+        case 401 | 403 | 407:
+            return locked_out()
+        case 402:
+            return out_of_credit()
+        case 404 | 405:
+            return misaddressed()
+        case 429:
+            return busy(answer)
+        case 408 | 409 | 425:
+            return unclear(answer)
+        case status if status in yes:
+            return None
+        case status if 400 <= status <= 499 and decode(answer.body, dict[str, msgspec.Raw]) is not None:
+            return None
+    return unclear(answer)
+
+
+def refused(answer: Answer, code: int = UNKNOWN_FAILURE) -> Refused:
+    """Return the outcome of an answer that refuses the message for good."""
+    return Refused(code, f"the carrier answered {answer.status}")
 
 
 def busy(answer: Answer, *, this_only: bool = False) -> Busy:
@@ -88,6 +127,11 @@ def busy(answer: Answer, *, this_only: bool = False) -> Busy:
 def locked_out() -> Busy:
     """Return the outcome of an answer that refuses our credentials: the operator mends that, and nothing is lost."""
     return Busy(_CREDENTIALS_PAUSE, "the carrier did not accept the credentials")
+
+
+def out_of_credit() -> Busy:
+    """Return the outcome of an answer that wants to be paid first: the operator mends that."""
+    return Busy(_CREDENTIALS_PAUSE, "the account with the carrier has no credit left, or its plan is used up")
 
 
 def misaddressed() -> Busy:
@@ -121,7 +165,10 @@ def seconds_left(expires_at: Instant, at: Instant, fewest: int, most: int) -> in
 
 
 def known_sid(*told: str | None) -> str | None:
-    """Return the first of these that can be a SID of a message of ours, None where none can."""
+    """Return the first of these that can be a SID of a message of ours, None where none can.
+
+    That of the call's URL comes first, for it is proven; what the carrier repeats is only its word.
+    """
     return next((text for text in told if text is not None and is_sid(text, "SM", "MM")), None)
 
 

@@ -40,13 +40,13 @@ from postdate.connectors.providers.reading import (
     Id,
     LongText,
     basic,
-    busy,
+    by_status,
     decode,
     decode_event,
     e164,
     known_sid,
     locked_out,
-    misaddressed,
+    refused,
     same,
     seconds_left,
     unclear,
@@ -167,23 +167,17 @@ class SinchPlan:
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
         """Believe 200 and 201 with an id, and refusals."""
-        match answer.status:
-            case 200 | 201:
-                taken = decode(answer.body, _Taken)
-                return Accepted(taken.id) if taken is not None else unclear(answer)
-            case 401:
-                return self._no_access()
-            case 403:
-                problem = decode(answer.body, _Problem)
-                code = _REFUSALS.get(problem.code) if problem is not None else None
-                return Refused(code, "the carrier answered 403") if code is not None else locked_out()
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
-                return Refused(UNKNOWN_FAILURE, f"the carrier answered {status}")
-        return unclear(answer)
+        if answer.status == 401:
+            return self._no_access()
+        problem = decode(answer.body, _Problem)
+        code = _REFUSALS.get(problem.code) if problem is not None and answer.status == 403 else None
+        outcome = by_status(answer, 200, 201) if code is None else refused(answer, code)
+        if outcome is not None:
+            return outcome
+        if answer.status <= 299:
+            taken = decode(answer.body, _Taken)
+            return Accepted(taken.id) if taken is not None else unclear(answer)
+        return refused(answer)
 
     def events(self, call: Call) -> Heard:
         """Read one callback; reports on whole batches and binary messages are no news."""
@@ -246,7 +240,7 @@ def _media_body(submission: Submission) -> dict[str, str]:
 
 def _receipt(told: _Delivery, sid: str | None) -> list[CarrierEvent]:
     status = told.status.lower()
-    ours = known_sid(told.client_reference, sid)
+    ours = known_sid(sid, told.client_reference)
     if status == "delivered":
         return [Receipt(told.batch_id, Event.DELIVER, None, ours)]
     if status not in _FAILED:

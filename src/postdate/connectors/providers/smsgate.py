@@ -204,7 +204,7 @@ def _receipt(told: _Event, event: Event, sid: str | None) -> Receipt:
     code = None
     if event is Event.UNDELIVER:
         code = _EXPIRED if told.payload.reason == _OUT_OF_TIME else UNKNOWN_FAILURE
-    return Receipt(ref, event, code, known_sid(ref, sid))
+    return Receipt(ref, event, code, known_sid(sid, ref))
 
 
 def _check(key: str, call: Call) -> None:

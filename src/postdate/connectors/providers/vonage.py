@@ -7,10 +7,7 @@ the former. Webhooks carry a JWT by HS256 over the hash of their body. Vonage na
 that names an end itself is held to it. Told twice, an event changes nothing.
 """
 
-import base64
-import binascii
 import hashlib
-import hmac
 import re
 import uuid
 from typing import Annotated, Final
@@ -39,6 +36,7 @@ from postdate.connectors.providers.contract import (
     Untrusted,
     Url,
 )
+from postdate.connectors.providers.jwt import claims_of, is_current, packed
 from postdate.connectors.providers.reading import (
     Address,
     Id,
@@ -47,6 +45,7 @@ from postdate.connectors.providers.reading import (
     busy,
     decode,
     decode_event,
+    e164,
     known_sid,
     locked_out,
     same,
@@ -106,7 +105,6 @@ _RECEIPTS: Final = {
 }
 _KINDS: Final = ("image", "audio", "video", "file", "vcard")
 _LAST_NUMBER: Final = re.compile(r"(?:^|[#/])([0-9]{3,5})\Z")
-_PHONE: Final = re.compile(r"[1-9][0-9]{8,14}")  # a shorter one is a short code
 
 
 class Settings(HttpSettings, frozen=True, kw_only=True):
@@ -168,10 +166,6 @@ class _Told(msgspec.Struct, frozen=True):
     file: _Medium | None = None
     vcard: _Medium | None = None
     content: list[_Medium] | None = None
-
-
-class _Algorithm(msgspec.Struct, frozen=True):
-    alg: str
 
 
 class _Claims(msgspec.Struct, frozen=True):
@@ -247,9 +241,9 @@ class Vonage:
             "exp": made + TOKEN_SECONDS,
             "jti": str(uuid.UUID(bytes=context.chance, version=4)),
         }
-        signed = b".".join(_packed(msgspec.json.encode(part)) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
-        signature = self._key.sign(signed, padding.PKCS1v15(), SHA256())
-        return f"Bearer {signed.decode()}.{_packed(signature).decode()}"
+        signed = ".".join(packed(msgspec.json.encode(part)) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+        signature = self._key.sign(signed.encode(), padding.PKCS1v15(), SHA256())
+        return f"Bearer {signed}.{packed(signature)}"
 
 
 def _content(submission: Submission) -> dict[str, object]:
@@ -291,7 +285,7 @@ def _receipts(told: _Told, sid: str | None) -> list[CarrierEvent]:
     if event is None:
         return []
     failure = _CODES.get(_code(told.error), UNKNOWN_FAILURE) if event is Event.UNDELIVER else None
-    return [Receipt(told.message_uuid, event, failure, known_sid(told.client_ref, sid))]
+    return [Receipt(told.message_uuid, event, failure, known_sid(sid, told.client_ref))]
 
 
 def _inbound(told: _Told) -> Inbound:
@@ -302,8 +296,8 @@ def _inbound(told: _Told) -> Inbound:
     media += told.content or []
     caption = next((medium.caption for medium in media if medium.caption), "")
     return Inbound(
-        prefix + _whole(told.sender),
-        prefix + _whole(told.to),
+        prefix + e164(told.sender),
+        prefix + e164(told.to),
         told.text if told.text is not None else caption,
         media_urls=tuple(medium.url for medium in media if medium.url),
         carrier_ref=told.message_uuid,
@@ -314,24 +308,16 @@ def _bare(address: str) -> str:
     return address.removeprefix("whatsapp:").removeprefix("+")
 
 
-def _whole(number: str) -> str:
-    return f"+{number}" if _PHONE.fullmatch(number) else number
-
-
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 
 def _check(secret: str, call: Call) -> None:
-    signed, _, signature = call.headers.get("authorization", "").removeprefix("Bearer ").rpartition(".")
-    header, _, claims = signed.partition(".")
-    right = _packed(hmac.digest(secret.encode(), signed.encode(errors="replace"), "sha256")).decode()
-    algorithm = decode(_unpacked(header), _Algorithm)
-    if algorithm is None or algorithm.alg != "HS256" or not same(right, signature):
+    claims = claims_of(call.headers.get("authorization", "").removeprefix("Bearer "), secret, _Claims)
+    if claims is None:
         raise Untrusted("The event is not signed with the connection's signature secret.")
-    told = decode(_unpacked(claims), _Claims)
-    if told is None or not same(hashlib.sha256(call.body).hexdigest(), told.payload_hash.lower()):
+    if not same(hashlib.sha256(call.body).hexdigest(), claims.payload_hash.lower()):
         raise Untrusted("The event's signature is of another body.")
-    if told.exp is not None and call.at > told.exp * SECOND + LEEWAY:
+    if claims.exp is not None and not is_current(0, claims.exp, call.at, LEEWAY):
         raise Untrusted("The event's signature has ended.")
 
 
@@ -343,18 +329,6 @@ def _rsa_key(pem: str) -> RSAPrivateKey:
     if not isinstance(key, RSAPrivateKey):
         raise ValueError("private_key is not an RSA key")
     return key
-
-
-def _packed(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
-
-
-def _unpacked(text: str) -> bytes:
-    """Read Base64 as tokens have it; nothing where it is none."""
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        return b""
 
 
 KIND = ProviderKind(

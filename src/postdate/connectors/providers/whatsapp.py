@@ -19,7 +19,6 @@ from msgspec import Meta
 
 from postdate.connectors.contract import Submission
 from postdate.connectors.providers.contract import (
-    UNKNOWN_FAILURE,
     Answer,
     BadEvent,
     Call,
@@ -35,9 +34,11 @@ from postdate.connectors.providers.contract import (
 from postdate.connectors.providers.reading import (
     Id,
     busy,
+    by_status,
     decode,
     locked_out,
     misaddressed,
+    refused,
     same,
     unclear,
 )
@@ -188,17 +189,17 @@ def _refusal(error: GraphError | None, answer: Answer) -> Outcome:
     code = error.code if error is not None else None
     if code == _TOO_MANY_FOR_ONE:
         return busy(answer, this_only=True)
-    if code in _THROTTLED or answer.status == 429:
+    if code in _THROTTLED:
         return busy(answer)
     if code in _HELD_BACK:
         return Busy(MINUTE, "Meta holds the WhatsApp account back: look into its manager")
     if code in CODES:  # whatever the status is: a template that is not there has 404
-        return Refused(CODES[code], f"the carrier answered {answer.status}")
-    if code in _CREDENTIALS or answer.status in (401, 403):
+        return refused(answer, CODES[code])
+    if code in _CREDENTIALS:
         return locked_out()
-    if answer.status == 404 or (error is not None and error.error_subcode == _NO_SUCH_OBJECT):
+    if error is not None and error.error_subcode == _NO_SUCH_OBJECT:
         return misaddressed()
-    return Refused(UNKNOWN_FAILURE, f"the carrier answered {answer.status}")
+    return by_status(answer) or (refused(answer) if error is not None else unclear(answer))
 
 
 KIND = ProviderKind(

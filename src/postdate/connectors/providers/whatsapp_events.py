@@ -149,7 +149,7 @@ def _receipt(told: _Status, sid: str | None) -> Receipt | None:
     code = None
     if event is Event.UNDELIVER:
         code = next((CODES[error.code] for error in told.errors if error.code in CODES), UNKNOWN_FAILURE)
-    return Receipt(told.id, event, code, known_sid(told.biz_opaque_callback_data, sid))
+    return Receipt(told.id, event, code, known_sid(sid, told.biz_opaque_callback_data))
 
 
 def _inbound(told: _Message, ours: str) -> Inbound | None:
