@@ -467,14 +467,20 @@ async def test_a_question_by_reference_tells_whether_a_message_in_doubt_was_take
         assert (status == Status.ROK, bool(told.message_id)) == (found, found)
 
 
-async def test_half_a_message_is_not_found_by_its_reference(trial: Trial) -> None:
+async def test_each_part_is_found_by_its_own_reference(trial: Trial) -> None:
     esme = await trial.bind()
-    reference = (Tag.USER_MESSAGE_REFERENCE, b"\1\2")
-    pieces = [replace(piece, tlvs=(*piece.tlvs, reference)) for piece in parts(LONG, LongMode.UDH8)]
-    await esme.submit(*pieces[:-1])
-    assert (await query(esme, "", tlvs=(reference,)))[0] == Status.RINVMSGID
-    ((_, last),) = await esme.submit(pieces[-1])
-    assert (await query(esme, "", tlvs=(reference,)))[1].message_id == last
+    pieces = parts(LONG, LongMode.UDH8)
+    references = [(Tag.USER_MESSAGE_REFERENCE, bytes([0, index])) for index in range(len(pieces))]
+    pieces = [
+        replace(piece, tlvs=(*piece.tlvs, reference)) for piece, reference in zip(pieces, references, strict=True)
+    ]
+    answers = await esme.submit(*pieces[:-1])
+    assert (await query(esme, "", tlvs=(references[-1],)))[0] == Status.RINVMSGID
+    answers += await esme.submit(pieces[-1])
+    await esme.receives(len(pieces))
+    for reference, (_, message_id) in zip(references, answers, strict=True):
+        _, told = await query(esme, "", tlvs=(reference,))
+        assert (told.message_id, told.message_state) == (message_id, MessageState.DELIVERED)
 
 
 async def test_one_system_id_can_do_nothing_with_the_messages_of_another() -> None:

@@ -58,18 +58,17 @@ class Messages:
         self._references: OrderedDict[tuple[str, str, bytes], Taken] = OrderedDict()
 
     def add_part(self, part: Taken) -> None:
-        """Keep a part, which has its own id."""
+        """Keep a part: it has an id of its own, and may have a reference of its own."""
         _put(self._parts, part.number, part, self._keep)
+        if part.reference is not None:
+            _put(self._references, (part.owner, part.sender, part.reference), part, self._keep)
 
     def add(self, carrier_ref: str, whole: Whole) -> None:
         """Keep a message that the carrier has; of what it says only the beginning, for its receipts."""
         for part in whole:
             part.text = part.text[:_WORDS_KEPT]
-            _put(self._parts, part.number, part, self._keep)
+            self.add_part(part)
         _put(self._wholes, carrier_ref, whole, self._keep)
-        last = whole[-1]
-        if (reference := last.reference) is not None:
-            _put(self._references, (last.owner, last.sender, reference), last, self._keep)
 
     def of(self, carrier_ref: str) -> Whole:
         """Return the parts of a message that the carrier reports on; none where it is forgotten."""
@@ -82,7 +81,7 @@ class Messages:
         return found if found is not None and found.owner == owner else None
 
     def find_by_reference(self, owner: str, sender: str, reference: bytes) -> Taken | None:
-        """Return the last part of the latest whole message with the ESME's own reference."""
+        """Return the latest message, or part of one, with the ESME's own reference."""
         return self._references.get((owner, sender, reference))
 
 
