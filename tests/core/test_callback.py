@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
@@ -103,6 +103,11 @@ def test_the_receiver_of_a_form_reads_what_was_signed(url: str, params: list[tup
     received = parse_qsl(form_body(params), keep_blank_values=True)
     assert received == params
     assert twilio_accepts("12345", url, ManyValues(received), sign(url, params, "12345"))
+
+
+@given(params=st.lists(st.tuples(texts, texts | st.from_regex(r"\+?[0-9a-z+:/ ]{0,9}", fullmatch=True))))
+def test_a_form_is_encoded_as_everybody_does(params: list[tuple[str, str]]) -> None:
+    assert form_body(params) == urlencode(params)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = TemporaryDirectory()
-        self.store: Store = STORES[self.kind](Path(self.folder.name), lambda: None)
+        self.store: Store = STORES[self.kind](Path(self.folder.name), lambda rows: None)
         self.model = Model()
         self.at = SEND_AT
 

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
+from postdate.core.decision import Assign, Decision, Hold
 from postdate.core.instant import Instant
 from postdate.core.message import PENDING, Event, Message, Status, after, is_undecided
 from postdate.core.resources import Resource, unique_key
@@ -43,6 +43,7 @@ from postdate.store.contract import (
     Source,
     StoreUnavailable,
 )
+from postdate.store.decided import decided_message, is_sticky, leaving
 from postdate.store.sqlite_audit import SqliteAudit
 from postdate.store.sqlite_inbound import SqliteInbound
 from postdate.store.standing import Standing, news, told
@@ -283,16 +284,16 @@ class SqliteStore(SqliteAudit):
                 answer.append(Dispatched(due.message, None))
                 continue
             decision = decide(due)
-            now = _decided(due.message, decision, at)
+            now = decided_message(due.message, decision, at)
             decided.append((due, decision, now))
             answer.append(Dispatched(now, decision))
-        self._write_decisions(db, answer, at)
+        self._write_decisions(db, [now for due, _, now in decided if now is not due.message], at)
         self._write_holds(db, decided)
-        self._count(db, _leaving(decided))
+        self._count(db, leaving(decided))
         sticky = [
             (now.service_sid, now.recipient, decision.sender.sid, now.bucket)
             for due, decision, now in decided
-            if isinstance(decision, Assign) and _is_sticky(due, decision)
+            if isinstance(decision, Assign) and is_sticky(due, decision)
         ]
         if sticky:
             self._do(db, "keep_sticky", _json(sticky))
@@ -304,8 +305,7 @@ class SqliteStore(SqliteAudit):
             self._do(db, "drop_timers", _json([(old, now.sid) for old, now in held]))
             self._do(db, "add_timer_items", _json([(now.due_at, now.sid, now.bucket) for _, now in held]))
 
-    def _write_decisions(self, db: apsw.Connection, answer: Sequence[Dispatched], at: Instant) -> None:
-        changed = [d.message for d in answer if d.decision is not None and not isinstance(d.decision, Fetch)]
+    def _write_decisions(self, db: apsw.Connection, changed: Sequence[Message], at: Instant) -> None:
         if not changed:
             return
         rows = [(m.sid, m.status, m.sender, m.sender_sid, m.num_segments, m.error_code, m.due_at) for m in changed]
@@ -363,10 +363,14 @@ class SqliteStore(SqliteAudit):
         changed = [s for s in standings if s.changed]
         if not changed:
             return
-        rows = [(s.sid, s.status, s.claim, s.doubt_at, s.carrier_ref, s.error_code, int(s.sent)) for s in changed]
-        self._do(db, "record", _json(rows), at)
+        # To write when a message was sent moves it in the lists, which costs as much again: only where it is.
+        if stays := [s.row for s in changed if s.was_sent or not s.sent]:
+            self._do(db, "record", _json(stays), at)
+        if moves := [s.row for s in changed if s.sent and not s.was_sent]:
+            self._do(db, "record_sent", _json(moves), at)
         self._tell(db, news(changed), at)
-        self._do(db, "drop_timers", _json([(s.due_at, s.sid) for s in changed if not s.is_timed]))
+        if over := [(s.due_at, s.sid) for s in changed if s.was_timed and not s.is_timed]:
+            self._do(db, "drop_timers", _json(over))
 
     def _tell(self, db: apsw.Connection, changes: Sequence[tuple[str, Status, int]], at: Instant) -> None:
         if not changes:
@@ -428,8 +432,10 @@ class SqliteStore(SqliteAudit):
         later = _json([s for s in settled if s.retry_at is not None])
 
         def settle(db: apsw.Connection) -> None:
-            self._do(db, "drop_callbacks", done)
-            self._do(db, "retry_callbacks", later)
+            if done != _NONE:
+                self._do(db, "drop_callbacks", done)
+            if later != _NONE:
+                self._do(db, "retry_callbacks", later)
 
         await self._writer.run(settle)
 
@@ -557,37 +563,3 @@ def _follow_first(results: list[AddResult], new: Sequence[New]) -> None:
     for i, result in enumerate(results):
         if isinstance(result, Repeated) and isinstance(first := by_sid.get(result.sid), NotAdded):
             results[i] = first
-
-
-def _is_sticky(due: Due, decision: Assign) -> bool:
-    """Say whether a choice is worth keeping: it was a free one, and another than the last."""
-    free = due.message.sender_sid is None and due.message.service_sid is not None
-    return free and due.sticky != decision.sender.sid
-
-
-def _leaving(decided: Sequence[tuple[Due, Decision, Message]]) -> dict[str, int]:
-    """Return by how much each account's count of scheduled messages changes."""
-    left = Counter(
-        now.account_sid
-        for due, _, now in decided
-        if due.message.status is Status.SCHEDULED and now.status is not Status.SCHEDULED
-    )
-    return {account: -count for account, count in left.items()}
-
-
-def _decided(message: Message, decision: Decision, at: Instant) -> Message:
-    """Return the message as the decision leaves it."""
-    match decision:
-        case Assign(sender, segments):
-            return msgspec.structs.replace(
-                message, status=after(message.status, Event.ASSIGN), sender=sender.address, sender_sid=sender.sid,
-                num_segments=segments, updated_at=at,
-            )  # fmt: skip
-        case Hold(until, _):
-            return msgspec.structs.replace(message, due_at=until, updated_at=at)
-        case Refuse(code):
-            return msgspec.structs.replace(
-                message, status=after(message.status, Event.REFUSE), error_code=code, updated_at=at
-            )
-        case Fetch():
-            return message

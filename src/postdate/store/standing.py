@@ -13,6 +13,7 @@ from postdate.core.message import Event, Status, advance, after
 from postdate.store.contract import Doubted, Failed, Handed, Result, Returned
 
 _ANSWERS = (Event.ACCEPT, Event.REFUSE)
+_SENT = (Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.READ)
 _RANK = {status: rank for rank, status in enumerate(Status)}
 
 
@@ -28,7 +29,18 @@ class Standing(msgspec.Struct, array_like=True):
     error_code: int | None = None
     sent: bool = False
     changed: bool = False
+    was_timed: bool = False  # before the batch
+    was_sent: bool = False
     reached: list[Status] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.was_timed = self.is_timed
+        self.was_sent = self.status in _SENT
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """Return what is written of it."""
+        return self.sid, self.status, self.claim, self.doubt_at, self.carrier_ref, self.error_code
 
     @property
     def is_timed(self) -> bool:

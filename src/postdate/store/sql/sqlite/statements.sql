@@ -7,11 +7,11 @@ INSERT INTO messages
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
        value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, value->>17, value->>18,
        value->>19, value->>20, value->>21, value->>22, value->>23, value->>24, value->>25
-FROM json_each(?1);
+FROM jsonb_each(?1);
 
 -- name: add_timers
 -- Add the timer of each message of a batch.
-INSERT INTO timers (due_at, sid, bucket) SELECT value->>13, value->>0, value->>1 FROM json_each(?1);
+INSERT INTO timers (due_at, sid, bucket) SELECT value->>13, value->>0, value->>1 FROM jsonb_each(?1);
 
 -- name: scheduled_counts
 -- Read how many scheduled messages the accounts of a batch have.
@@ -26,16 +26,16 @@ ON CONFLICT (account_sid) DO UPDATE SET scheduled = scheduled + excluded.schedul
 -- name: known_keys
 -- Find idempotency keys that came before: items of (account, key).
 SELECT json_group_array(json_array(i.account_sid, i.key, i.sid, i.fingerprint))
-FROM json_each(?1) e JOIN idempotency i ON i.account_sid = e.value->>0 AND i.key = e.value->>1;
+FROM jsonb_each(?1) e JOIN idempotency i ON i.account_sid = e.value->>0 AND i.key = e.value->>1;
 
 -- name: add_keys
 -- Keep idempotency keys: items of (account, key, fingerprint, sid, at).
 INSERT INTO idempotency (account_sid, key, fingerprint, sid, created_at)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1);
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1);
 
 -- name: opted_out
 -- Find which recipients are opted out: items of (sid, account, scope, recipient).
-SELECT json_group_array(e.value->>0) FROM json_each(?1) e
+SELECT json_group_array(e.value->>0) FROM jsonb_each(?1) e
 JOIN opt_outs o ON o.account_sid = e.value->>1 AND o.scope = e.value->>2 AND o.recipient = e.value->>3;
 
 -- name: cancel
@@ -53,7 +53,7 @@ FROM json_each(?1) e JOIN messages m ON m.sid = e.value WHERE m.account_sid = ?2
 
 -- name: drop_timers
 -- Remove timers: items of (due_at, sid).
-DELETE FROM timers WHERE (due_at, sid) IN (SELECT value->>0, value->>1 FROM json_each(?1));
+DELETE FROM timers WHERE (due_at, sid) IN (SELECT value->>0, value->>1 FROM jsonb_each(?1));
 
 -- name: callback_rows
 -- Make the outbox rows of changes: items of (sid, status, rank), at ?2. The message's own URL comes first, then its
@@ -65,7 +65,7 @@ FROM (
     m.callback_url,
     (SELECT r.data->>'message_status_callback' FROM resources r WHERE r.sid = m.options->>'application_sid'),
     (SELECT r.data->>'status_callback' FROM resources r WHERE r.sid = m.service_sid)) AS url
-  FROM json_each(?1) e JOIN messages m ON m.sid = e.value->>0
+  FROM jsonb_each(?1) e JOIN messages m ON m.sid = e.value->>0
   WHERE e.value->>1 <> 'sending' AND (e.value->>1 <> 'queued' OR m.service_sid IS NOT NULL)
 ) c WHERE c.url IS NOT NULL AND c.url <> '';
 
@@ -74,7 +74,7 @@ FROM (
 INSERT OR IGNORE INTO callbacks
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
        value->>10, value->>11
-FROM json_each(?1);
+FROM jsonb_each(?1);
 
 -- name: reschedule
 -- Move a scheduled message to a new time.
@@ -102,17 +102,17 @@ WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending');
 -- Write decisions: items of (sid, status, sender, sender_sid, segments, error_code, due_at), at ?2.
 UPDATE messages SET status = d.value->>1, sender = d.value->>2, sender_sid = d.value->>3, num_segments = d.value->>4,
   error_code = d.value->>5, due_at = d.value->>6, updated_at = ?2
-FROM json_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
+FROM jsonb_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
 
 -- name: keep_sticky
 -- Keep the sender each recipient had: items of (service, recipient, sender, bucket).
 INSERT INTO sticky (service_sid, recipient, sender_sid, bucket)
-SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?1) WHERE true
+SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?1) WHERE true
 ON CONFLICT (service_sid, recipient) DO UPDATE SET sender_sid = excluded.sender_sid;
 
 -- name: add_timer_items
 -- Add timers: items of (due_at, sid, bucket).
-INSERT OR IGNORE INTO timers (due_at, sid, bucket) SELECT value->>0, value->>1, value->>2 FROM json_each(?1);
+INSERT OR IGNORE INTO timers (due_at, sid, bucket) SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?1);
 
 -- name: claim
 -- Claim hand-offs for a run of this node.
@@ -129,7 +129,7 @@ FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
 
 -- name: keep_lanes
 -- Keep when senders are free again: items of (sender, free_at).
-INSERT INTO lanes (sender_sid, free_at) SELECT value->>0, value->>1 FROM json_each(?1) WHERE true
+INSERT INTO lanes (sender_sid, free_at) SELECT value->>0, value->>1 FROM jsonb_each(?1) WHERE true
 ON CONFLICT (sender_sid) DO UPDATE SET free_at = max(free_at, excluded.free_at);
 
 -- name: lanes
@@ -142,69 +142,74 @@ SELECT json_group_array(json_array(m.sid, m.status, m.claim, m.doubt_at, m.due_a
 FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
 
 -- name: record
--- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, error_code, sent), at ?2.
+-- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, error_code), at ?2.
+UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
+  carrier_ref = COALESCE(r.value->>4, carrier_ref), error_code = COALESCE(r.value->>5, error_code), updated_at = ?2
+FROM jsonb_each(?1) r WHERE messages.sid = r.value->>0;
+
+-- name: record_sent
+-- The same for messages that are sent by now and were not before.
 UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
   carrier_ref = COALESCE(r.value->>4, carrier_ref), error_code = COALESCE(r.value->>5, error_code),
-  sent_at = CASE WHEN r.value->>6 THEN COALESCE(sent_at, ?2) ELSE sent_at END,
-  listed_at = CASE WHEN r.value->>6 AND sent_at IS NULL THEN ?2 ELSE listed_at END, updated_at = ?2
-FROM json_each(?1) r WHERE messages.sid = r.value->>0;
+  sent_at = COALESCE(sent_at, ?2), listed_at = CASE WHEN sent_at IS NULL THEN ?2 ELSE listed_at END, updated_at = ?2
+FROM jsonb_each(?1) r WHERE messages.sid = r.value->>0;
 
 -- name: keep_refs
 -- Keep which message a carrier's id means.
 INSERT OR REPLACE INTO carrier_refs (connection, carrier_ref, sid, created_at)
-SELECT value->>1, value->>2, value->>0, ?2 FROM json_each(?1);
+SELECT value->>1, value->>2, value->>0, ?2 FROM jsonb_each(?1);
 
 -- name: find_refs
 -- Find the messages that carriers' ids mean: items of (connection, carrier_ref).
 SELECT json_group_array(json_array(r.connection, r.carrier_ref, r.sid))
-FROM json_each(?1) e JOIN carrier_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
+FROM jsonb_each(?1) e JOIN carrier_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
 
 -- name: park
 -- Keep receipts that came before their answer: items of (connection, carrier_ref, event, error_code).
 INSERT OR IGNORE INTO parked_receipts (connection, carrier_ref, event, error_code, at)
-SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM json_each(?1);
+SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM jsonb_each(?1);
 
 -- name: take_parked
 -- Find the parked receipts that a batch of answers was waited for: items of (sid, connection, carrier_ref).
 SELECT json_group_array(json_array(sid, event, error_code)) FROM (
-  SELECT e.value->>0 AS sid, p.event, p.error_code FROM json_each(?1) e
+  SELECT e.value->>0 AS sid, p.event, p.error_code FROM jsonb_each(?1) e
   JOIN parked_receipts p ON p.connection = e.value->>1 AND p.carrier_ref = e.value->>2 ORDER BY p.place);
 
 -- name: drop_parked
 -- Remove the parked receipts of a batch of answers.
 DELETE FROM parked_receipts WHERE (connection, carrier_ref) IN (
-  SELECT value->>1, value->>2 FROM json_each(?1));
+  SELECT value->>1, value->>2 FROM jsonb_each(?1));
 
 -- name: opt_out
 -- Keep STOPs: items of (account, scope, recipient, bucket), at ?2.
 INSERT OR IGNORE INTO opt_outs (account_sid, scope, recipient, bucket, created_at)
-SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM json_each(?1);
+SELECT value->>0, value->>1, value->>2, value->>3, ?2 FROM jsonb_each(?1);
 
 -- name: opt_in
 -- Forget STOPs: items of (account, scope, recipient, bucket).
 DELETE FROM opt_outs WHERE (account_sid, scope, recipient) IN (
-  SELECT value->>0, value->>1, value->>2 FROM json_each(?1));
+  SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?1));
 
 -- name: known_inbound
 -- Find messages of handsets that came before: items of (connection, carrier_ref).
 SELECT json_group_array(json_array(r.connection, r.carrier_ref))
-FROM json_each(?1) e JOIN inbound_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
+FROM jsonb_each(?1) e JOIN inbound_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
 
 -- name: keep_inbound
 -- Keep which messages of handsets came: items of (connection, carrier_ref), at ?2.
 INSERT OR IGNORE INTO inbound_refs (connection, carrier_ref, created_at)
-SELECT value->>0, value->>1, ?2 FROM json_each(?1);
+SELECT value->>0, value->>1, ?2 FROM jsonb_each(?1);
 
 -- name: keep_parts
 -- Keep parts of long messages: items of (connection, sender, recipient, ref, total, place, message), at ?2.
 INSERT OR IGNORE INTO inbound_parts (connection, sender, recipient, ref, total, place, message, created_at)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, ?2 FROM json_each(?1);
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, ?2 FROM jsonb_each(?1);
 
 -- name: parts
 -- Read the parts that are there of long messages, in order: items of (connection, sender, recipient, ref, total).
 SELECT json_group_array(json_array(connection, sender, recipient, ref, total, json(message))) FROM (
   SELECT p.* FROM inbound_parts p WHERE (connection, sender, recipient, ref, total) IN (
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1))
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1))
   ORDER BY connection, sender, recipient, ref, total, place);
 
 -- name: stale_parts
@@ -215,7 +220,7 @@ SELECT json_group_array(json_array(connection, sender, recipient, ref, total)) F
 -- name: drop_parts
 -- Remove the parts of long messages: items of (connection, sender, recipient, ref, total).
 DELETE FROM inbound_parts WHERE (connection, sender, recipient, ref, total) IN (
-  SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1));
+  SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1));
 
 -- name: due_callbacks
 -- Read calls that are due from ?4 to ?1, oldest first, but none to URLs that begin as one of ?2.
@@ -227,12 +232,12 @@ FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND due_at >= ?4
 
 -- name: drop_callbacks
 -- Remove calls: items of (due_at, id).
-DELETE FROM callbacks WHERE (due_at, id) IN (SELECT value->>0, value->>1 FROM json_each(?1));
+DELETE FROM callbacks WHERE (due_at, id) IN (SELECT value->>0, value->>1 FROM jsonb_each(?1));
 
 -- name: retry_callbacks
 -- Move calls to a later time: items of (due_at, id, retry_at, first_at).
 UPDATE callbacks SET due_at = r.value->>2, attempts = attempts + 1, first_at = COALESCE(r.value->>3, first_at)
-FROM json_each(?1) r WHERE callbacks.due_at = r.value->>0 AND callbacks.id = r.value->>1;
+FROM jsonb_each(?1) r WHERE callbacks.due_at = r.value->>0 AND callbacks.id = r.value->>1;
 
 -- name: redact
 -- Empty the body of a message.
@@ -250,7 +255,7 @@ DELETE FROM messages WHERE sid = ?1 AND account_sid = ?2
 -- name: add_media
 -- Keep media rows in the order of store.contract.MediaRow.
 INSERT INTO media SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, key
-FROM json_each(?1);
+FROM jsonb_each(?1);
 
 -- name: add_blob
 -- Keep the bytes of a medium once.
