@@ -14,7 +14,7 @@ from postdate import __version__, telemetry
 from postdate.api.server import WebServer
 from postdate.cli.command import Exit, Trouble
 from postdate.cli.foreground import in_plain_words, listen_for_signals, local_url, say
-from postdate.cli.smsc import PASSWORD, Behaviour, Places
+from postdate.cli.smsc_options import PASSWORD, Behaviour, Places
 from postdate.clock import SystemClock
 from postdate.connectors.sandbox_fields import InvalidScript
 from postdate.connectors.sandbox_script import Script
