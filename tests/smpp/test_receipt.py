@@ -169,6 +169,13 @@ def test_what_is_written_is_read(receipt: Receipt) -> None:
     assert (by_number.message_id, by_number.state) == (receipt.message_id, receipt.state)
 
 
+@given(receipts, st.text(" ;,|:idstaexDON", max_size=12))
+def test_the_usual_layout_is_read_as_any_other(receipt: Receipt, words: str) -> None:
+    usual = format_receipt(receipt) + words.encode()
+    unusual = usual.replace(b"id:", b"ID:", 1)
+    assert read_receipt(marked(usual)) == read_receipt(marked(unusual))
+
+
 def test_a_receipt_is_written_as_the_standard_suggests() -> None:
     receipt = Receipt("12", MessageState.UNDELIVERABLE, "", "2611250900", "2611250901", "Grüße an alle, die es lesen")
     assert format_receipt(receipt) == (

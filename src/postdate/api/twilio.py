@@ -36,6 +36,10 @@ class Form:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Say whether one of these names was given."""
+        return not names.isdisjoint(self._values)
+
     def one(self, name: str) -> str | None:
         """Return the last value given, or None."""
         values = self._values.get(name)
@@ -97,6 +101,10 @@ class NoForm(Form):
         super().__init__({})
 
     def __contains__(self, name: str) -> bool:
+        raise _no_form()
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Raise Rejected (20422)."""
         raise _no_form()
 
     def one(self, name: str) -> str | None:
@@ -248,14 +256,14 @@ def _validity(form: Form) -> int | None:
 
 
 _PLAIN = Options()
-_OPTIONAL = (
+_OPTIONAL = frozenset((
     "SmartEncoded", "ProvideFeedback", "SendAsMms", "ApplicationSid", "AddressRetention", "ContentRetention",
     "MessageIntent", "PersistentAction", "Tags", "ValidityPeriod",
-)  # fmt: skip
+))  # fmt: skip
 
 
 def _options(form: Form) -> Options:
-    if not any(name in form for name in _OPTIONAL):
+    if not form.has_any(_OPTIONAL):
         return _PLAIN
     application = form.text("ApplicationSid")
     if application is not None and not is_sid(application, "AP"):

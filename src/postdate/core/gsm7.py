@@ -40,6 +40,9 @@ _BASIC_CHARACTERS: Final = BASIC.replace(ESCAPE, "")
 _EXTENDED: Final = re.compile(f"[{re.escape(''.join(EXTENSION))}]")
 _FOREIGN: Final = re.compile(f"[^{re.escape(_BASIC_CHARACTERS + ''.join(EXTENSION))}]")
 
+# Most texts: only characters whose septet is their number in ASCII.
+_ALIKE: Final = re.compile(r"[\n\r -#%-?A-Za-z]*")
+
 _ENCODED: Final[Mapping[int, str]] = {
     **{ord(character): chr(septet) for septet, character in enumerate(BASIC) if character != ESCAPE},
     **{ord(character): ESCAPE + chr(septet) for character, septet in EXTENSION.items()},
@@ -72,6 +75,8 @@ def with_escapes(text: str) -> str:
 
 def encode(text: str) -> bytes:
     """Septets of the text, unpacked; ValueError at the first character that GSM-7 does not have."""
+    if _ALIKE.fullmatch(text):
+        return text.encode("ascii")
     foreign = _FOREIGN.search(text)
     if foreign:
         position = foreign.start()
