@@ -463,7 +463,7 @@ async def test_a_message_nobody_knows_of_is_in_doubt(store: Store) -> None:
     message = await bring(store, a_message(), Status.SENDING)
     before = await callbacks(store)
     await store.record([Doubted(message.sid)], RUN, AT)
-    assert await read(store, message) == msgspec.structs.replace(message, doubt_at=AT, updated_at=AT)
+    assert await read(store, message) == msgspec.structs.replace(message, claim=f"-{RUN}", doubt_at=AT, updated_at=AT)
     # Nothing is left to time, and there is nothing to announce.
     assert await timers(store) == []
     assert await callbacks(store) == before
@@ -480,7 +480,7 @@ async def test_the_outcomes_of_a_batch_are_told_apart(store: Store) -> None:
         (Status.FAILED, None, None, 30005, None),
         (Status.SENT, None, "r1", None, None),
         (Status.SENDING, None, None, None, None),
-        (Status.SENDING, RUN, None, None, AT),
+        (Status.SENDING, f"-{RUN}", None, None, AT),
         (Status.SENT, None, "r4", None, None),
     ]
     assert await timers(store) == [Cursor(SEND_AT, sids[2])]

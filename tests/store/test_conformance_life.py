@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
+from postdate.core.claim import run_of
 from postdate.core.instant import HOUR, Instant
 from postdate.core.message import PENDING, Event, Message, Status, advance
 from postdate.store.contract import (
@@ -138,8 +139,9 @@ class Model:
         if life is None:
             return
         overtaken = life.status in (Status.DELIVERED, Status.UNDELIVERED, Status.READ)
-        held = life.claim == run and life.status is Status.SENDING
-        if kind == "handed" and (held or (overtaken and life.claim == run)):
+        mine = run_of(life.claim) == run
+        held = mine and life.status is Status.SENDING
+        if kind == "handed" and (held or (overtaken and mine)):
             self.hand_over(sid)
         elif kind == "failed" and (held or life.waits_in_lane):
             life.move(Event.REFUSE)
@@ -147,7 +149,7 @@ class Model:
         elif kind == "returned" and held and not life.in_doubt:
             life.claim = None
         elif kind == "doubted" and held:
-            life.in_doubt = True
+            life.in_doubt, life.claim = True, f"-{run}"
 
 
 def result(kind: str, sid: str) -> Result:

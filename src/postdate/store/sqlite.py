@@ -7,7 +7,7 @@ arguments; the SQL beside this file is the source of every statement.
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -349,14 +349,7 @@ class SqliteStore(SqliteAudit):
         standings = self._standings(db, [r.sid for r in results])
         counted = [r for r in results if r.sid in standings and standings[r.sid].record(r, run, at)]
         handed = [(r.sid, r.connection, r.carrier_ref) for r in counted if isinstance(r, Handed)]
-        if handed:
-            refs = _json(handed)
-            self._do(db, "keep_refs", refs, at)
-            parked = _parked.decode(self._get(db, "take_parked", refs))
-            for sid, event, code in parked:
-                standings[sid].hear(event, code)
-            if parked:
-                self._do(db, "drop_parked", refs)
+        self._take_refs(db, handed, standings, at)
         self._write_standings(db, standings.values(), at)
 
     def _write_standings(self, db: apsw.Connection, standings: Iterable[Standing], at: Instant) -> None:
@@ -387,24 +380,45 @@ class SqliteStore(SqliteAudit):
         await self._writer.run(lambda db: self._apply_receipts(db, news, at))
 
     def _apply_receipts(self, db: apsw.Connection, heard: Sequence[ReceiptNews], at: Instant) -> None:
+        standings = self._standings(db, {n.sid for n in heard if n.sid is not None})
+        # An answer that came late brings a reference: first of all, for receipts may be by it.
+        late = [n for n in heard if n.event is Event.ACCEPT and n.sid in standings]
+        for n in late:
+            standings[n.sid or ""].hear(n)
+        taken = [(n.sid or "", n.connection, n.carrier_ref) for n in late]
+        self._take_refs(db, [t for t in taken if standings[t[0]].carrier_ref == t[2]], standings, at)
         refs = _json([(n.connection, n.carrier_ref) for n in heard if n.sid is None])
         known = {(c, r): sid for c, r, sid in _rows_of_text.decode(self._get(db, "find_refs", refs))}
+        standings |= self._standings(db, set(known.values()) - set(standings))
         early: list[tuple[str, str, Event, int | None]] = []
-        standings = self._standings(db, {n.sid for n in heard if n.sid is not None}.union(known.values()))
-        for n in heard:
+        for n in (n for n in heard if n.event is not Event.ACCEPT):
             sid = n.sid or known.get((n.connection, n.carrier_ref))
-            if sid is None and n.carrier_ref:
+            if sid in standings:
+                standings[sid].hear(n)
+            elif sid is None and n.carrier_ref:
                 early.append((n.connection, n.carrier_ref, n.event, n.error_code))
-            elif sid in standings:
-                standings[sid].hear(n.event, n.error_code)
-        answered = [
-            (n.sid, n.connection, n.carrier_ref) for n in heard if n.event is Event.ACCEPT and n.sid in standings
-        ]
-        if answered:
-            self._do(db, "keep_refs", _json(answered), at)
         if early:
             self._do(db, "park", _json(early), at)
         self._write_standings(db, standings.values(), at)
+
+    def _take_refs(
+        self,
+        db: apsw.Connection,
+        accepted: Sequence[tuple[str, str, str]],
+        standings: Mapping[str, Standing],
+        at: Instant,
+    ) -> None:
+        """Keep the references that carriers gave, and apply the receipts that came before them."""
+        if not accepted:
+            return
+        refs = _json(accepted)
+        self._do(db, "keep_refs", refs, at)
+        parked = _parked.decode(self._get(db, "take_parked", refs))
+        where = {sid: (connection, carrier_ref) for sid, connection, carrier_ref in accepted}
+        for sid, event, code in parked:
+            standings[sid].hear(ReceiptNews(*where[sid], event, code, sid))
+        if parked:
+            self._do(db, "drop_parked", refs)
 
     async def add_inbound(
         self,

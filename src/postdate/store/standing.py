@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from postdate.core.claim import connection_of, freed, held, is_free, is_held, run_of
 from postdate.core.instant import Instant
 from postdate.core.message import Event, Status, advance, after
-from postdate.store.contract import Doubted, Failed, Handed, Result, Returned
+from postdate.store.contract import Doubted, Failed, Handed, ReceiptNews, Result, Returned
 
 _ANSWERS = (Event.ACCEPT, Event.REFUSE)
 _SENT = (Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.READ)
@@ -46,49 +47,60 @@ class Standing(msgspec.Struct, array_like=True):
     def is_timed(self) -> bool:
         """Say whether its timer is still needed: to send it, or to find it after a restart."""
         waiting = self.status in (Status.ACCEPTED, Status.SCHEDULED, Status.QUEUED)
-        return waiting or (self.status is Status.SENDING and (self.doubt_at is None or self.claim is None))
+        return waiting or (self.status is Status.SENDING and not is_held(self.claim))
 
     @property
     def can_be_claimed(self) -> bool:
-        """Say whether nobody has it. One in doubt keeps its claim, unless its carrier may be given it again."""
-        return self.status is Status.QUEUED or (self.status is Status.SENDING and self.claim is None)
+        """Say whether nobody has it, and it is not left alone because it is in doubt."""
+        return self.status is Status.QUEUED or (self.status is Status.SENDING and is_free(self.claim))
 
     def record(self, result: Result, run: str, at: Instant) -> bool:
         """Apply the outcome of a claim; say whether it counted. Only the run that holds the claim may bring it."""
-        mine = self.claim == run
+        mine = self.claim is not None and run_of(self.claim) == run
+        sending = self.status is Status.SENDING
         match result:
-            case Handed(_, _, carrier_ref) if mine and (self.status is Status.SENDING or self._was_overtaken()):
-                self.carrier_ref, self.sent, self.claim, self.doubt_at = carrier_ref, True, None, None
+            case Handed(_, _, carrier_ref) if mine and (sending or self._was_overtaken()):
+                self.carrier_ref, self.sent, self.claim, self.doubt_at = carrier_ref, True, freed(self.claim), None
                 self._move(advance(self.status, Event.ACCEPT))
-            case Failed(_, code) if self.status is Status.QUEUED or (
-                self.status is Status.SENDING and (mine or self.claim is None)
-            ):
+            case Failed(_, code) if self.status is Status.QUEUED or (sending and (mine or is_free(self.claim))):
                 self.error_code, self.claim, self.doubt_at = code, None, None
                 self._move(after(self.status, Event.REFUSE))
-            case Returned(_) if mine and self.status is Status.SENDING and self.doubt_at is None:
-                self.claim = None
+            case Returned(_) if mine and sending and self.doubt_at is None:
+                self.claim = freed(self.claim)
                 self._move(after(self.status, Event.RETURN))
-            case Doubted(_, again) if self.status is Status.SENDING and (
-                self.claim is None or (mine and (again or self.doubt_at is None))
-            ):
+            case Doubted(_, again) if sending and not is_held(self.claim) and (mine or self._waits_in_doubt()):
                 self.doubt_at = self.doubt_at or at
-                self.claim = None if again else run
+                self.claim = freed(self.claim) if again else held(self.claim)
             case _:
                 return False
         self.changed = True
         return True
 
-    def hear(self, event: Event, error_code: int | None) -> None:
-        """Apply a carrier's receipt, or its answer that came late, unless it comes too late to matter."""
-        moved = advance(self.status, event)
-        if moved is None or (event in _ANSWERS and self.doubt_at is None):
+    def hear(self, news: ReceiptNews) -> None:
+        """Apply a carrier's receipt, or its answer that came late, unless it comes too late to matter.
+
+        Only the connection that the message was handed to is heard.
+        """
+        moved = advance(self.status, news.event)
+        elsewhere = connection_of(self.claim) not in ("", news.connection)
+        if moved is None or elsewhere or not self._is_answered(news.event):
             return
+        if news.event in _ANSWERS:  # what a receipt overtook is still to be answered
+            self.claim, self.carrier_ref = freed(self.claim), news.carrier_ref or None
         self.doubt_at = None
-        self.claim = None if event in _ANSWERS else self.claim  # what a receipt overtook is still to be answered
         self.changed = True
-        self.sent = event is not Event.REFUSE
-        self.error_code = error_code if error_code is not None else self.error_code
+        self.sent = news.event is not Event.REFUSE
+        self.error_code = news.error_code if news.error_code is not None else self.error_code
         self._move(moved)
+
+    def _is_answered(self, event: Event) -> bool:
+        """Say whether a late answer may count: a refusal only while no other attempt is under way."""
+        if event not in _ANSWERS:
+            return True
+        return is_held(self.claim) or self._waits_in_doubt() or (event is Event.ACCEPT and self.claim is not None)
+
+    def _waits_in_doubt(self) -> bool:
+        return self.doubt_at is not None and is_free(self.claim)
 
     def _was_overtaken(self) -> bool:
         return self.status in (Status.DELIVERED, Status.UNDELIVERED, Status.READ)
