@@ -23,7 +23,7 @@ from postdate.console.roles import accounts_of, standing_of
 from postdate.console.tools import Tools
 from postdate.console.view import Place, View
 from postdate.core.errors import Rejected
-from postdate.core.resources import Account, User
+from postdate.core.resources import User
 from postdate.store.contract import StoreError
 
 VIEW = "postdate.view"  # where the server's last resort finds who asked
@@ -121,11 +121,12 @@ def _view(tools: Tools, http: HttpRequest) -> View:
         return _styled(
             View(tools, http, query, visit, nobody, nobody), cookies.read(http.cookies, cookies.LANGUAGE, secure)
         )
-    account = directory.find(Account, session.account_sid)
-    standing = standing_of(directory, user, account) if account is not None else None
-    if account is None or standing is None:  # it was closed, or the role was taken away
-        account = next(iter(accounts_of(directory, user)), tools.parts.nobody)
-        standing = standing_of(directory, user, account)
+    accounts = accounts_of(directory, user)
+    # The first of them where the one that was looked at was closed, or the role for it taken away.
+    account = next(
+        (one for one in accounts if one.sid == session.account_sid), next(iter(accounts), tools.parts.nobody)
+    )
+    standing = standing_of(directory, user, account)
     role, actor = standing if standing is not None else (None, tools.parts.nobody)
     return _styled(View(tools, http, query, token, account, actor, user, session, role), user.language)
 
