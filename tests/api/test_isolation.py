@@ -56,6 +56,9 @@ async def belongings(site: Site, owner: Customer) -> dict[str, str]:
     found["AlphaSenders"] = found["DestinationAlphaSenders"] = alpha.json["sid"]
     found["Keys"] = found["SigningKeys"] = (await owner.on("POST", "/Keys.json")).json["sid"]
     found["Applications"] = (await owner.on("POST", "/Applications.json")).json["sid"]
+    connection = {"Kind": "plain-http", "Name": "clinic", "Settings": '{"url": "https://gateway.example/"}'}
+    made = (await owner.call("POST", "/postdate/v1/Connections", connection)).json
+    found["Connections"] = made.get("sid", f"CX{0:032}")  # a subaccount has none
     form = {"MessagingServiceSid": service, "ScheduleType": "fixed", "SendAt": site.ahead(7_200_000_000)}
     found["Messages"] = (await owner.send(**form, MediaUrl="https://customer.example/1.png")).json["sid"]
     found["media_sid"] = await add_media(site, owner, found["Messages"])

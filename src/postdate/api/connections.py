@@ -12,7 +12,7 @@ import msgspec
 from postdate.api.configuration import all_owned, dates_iso, owned, page_v1, read_flag, sid_for
 from postdate.api.endpoint import Answer, Request
 from postdate.api.senders import read_mps
-from postdate.api.twilio import Form, message_json, shown
+from postdate.api.twilio import Form, message_json, parse_send, shown
 from postdate.connectors.kinds import (
     KINDS,
     InvalidConnection,
@@ -24,7 +24,6 @@ from postdate.connectors.kinds import (
     setting_fields,
 )
 from postdate.core.address import Channel
-from postdate.core.commands import SendMessage
 from postdate.core.errors import Rejected
 from postdate.core.instant import format_iso_exact
 from postdate.core.outcome import DoubtPolicy
@@ -109,7 +108,8 @@ async def send_test(request: Request) -> Answer:
     if to is None:
         raise Rejected(20001, "Say whom the test goes to: To, such as +14155550100.")
     sender = _test_sender(request, found, to, form.text("From"))
-    command = SendMessage(recipient=to, body=form.text("Body") or _TEST_BODY, sender=sender.address)
+    given = {"To": [to], "From": [sender.address], "Body": [form.text("Body") or _TEST_BODY]}
+    command = parse_send(Form(given))  # it is a message like any other, and refused like any other
     return Answer(201, message_json(await request.parts.ingest.accept(request.account, command)))
 
 

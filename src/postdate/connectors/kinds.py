@@ -222,4 +222,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def _without_values(text: str) -> str:
     """Return msgspec's sentence; of its texts only that of an unknown enum member repeats what was given."""
-    return "one of the values is not known" if text.startswith("Invalid enum value") else text
+    if not text.startswith("Invalid enum value"):
+        return text
+    _, at, where = text.rpartition(" - at ")
+    return f"Not one of the values that it may have{at}{where}" if at else "Not one of the values that it may have"
