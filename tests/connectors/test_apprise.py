@@ -1,6 +1,7 @@
 """The connector over Apprise, with Apprise itself and an HTTP server of ours as the service: a yes is all it tells."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -95,6 +96,22 @@ async def test_a_no_of_apprise_is_a_doubt(status: int, caplog: pytest.LogCapture
     assert outcome.detail == connector.condition.last_error
     assert "hush" not in caplog.text
     assert "15550002222" not in caplog.text
+
+
+async def test_a_service_that_fails_may_have_sent_and_leaves_it_in_doubt(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import apprise
+
+    def fail(*_: object, **__: object) -> None:
+        raise TypeError("hush-hush")
+
+    monkeypatch.setattr(apprise.Apprise, "notify", fail)
+    async with connected("json://127.0.0.1/{to}") as connector:
+        assert [type(one) for one in await outcomes(connector, submission(1), submission(2))] == [InDoubt] * 2
+        assert "Apprise failed" in connector.condition.last_error
+    gc.collect()  # what nobody looked at is told only now
+    assert "hush" not in caplog.text
 
 
 async def test_what_is_not_answered_in_time_is_in_doubt_and_what_waits_for_a_thread_is_not_sent() -> None:

@@ -256,7 +256,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes, Outcome]] = {
     "taken": (202, {}, b'{"id": "x-1"}', Accepted("x-1")),
     "refused with a code": (400, {}, b'{"code": 30005}', Refused(30005, "the carrier answered 400")),
     "refused with our own secret in the answer": (
-        403, {}, f'{{"detail": "no {TOKEN}"}}'.encode(), Refused(30008, "the carrier answered 403"),
+        400, {}, f'{{"detail": "no {TOKEN}"}}'.encode(), Refused(30008, "the carrier answered 400"),
     ),
     "busy for a while": (429, {"Retry-After": "7"}, b"", Busy(7 * SECOND, "the carrier answered 429")),
     "busy without end": (429, {"Retry-After": "never"}, b"", Busy(None, "the carrier answered 429")),

@@ -267,11 +267,15 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("url", "headers"), BROKEN.values(), ids=BROKEN.keys())
-async def test_what_cannot_be_sent_is_refused_and_never_leaves(tls: Tls, url: str, headers: dict[str, str]) -> None:
+async def test_what_cannot_be_sent_never_leaves_and_waits_for_the_operator(
+    tls: Tls, url: str, headers: dict[str, str]
+) -> None:
     async with shell(lambda real: Plain(url or real, headers), tls) as at:
         (outcome,) = await at.send()
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Busy)
+    assert outcome.this_only
     assert "check the connection's" in outcome.detail
+    assert at.connector.condition.last_error == outcome.detail
     assert at.carrier.seen == []
 
 

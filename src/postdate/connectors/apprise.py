@@ -100,9 +100,12 @@ class AppriseConnector:
             errand.outcome = Refused(UNKNOWN_FAILURE, "its text holds half a character, which has no form in UTF-8")
             return
         job = self._executor.submit(_send, url, text)
+        answer = asyncio.wrap_future(job)
+        answer.add_done_callback(_look_at)
         try:
             async with asyncio.timeout(self._timeout):
-                errand.outcome = _outcome(await asyncio.wrap_future(job), submission)
+                await asyncio.wait([answer])
+            errand.outcome = _outcome(answer, submission)
         except TimeoutError:
             self._give_up(errand, job)
             errand.broke_off("Apprise did not answer in time")
@@ -133,8 +136,16 @@ def _send(url: str, text: str) -> str:
     return str(service.notify(body=text).status.name)
 
 
-def _outcome(result: str, submission: Submission) -> Outcome:
-    match result:
+def _look_at(answer: "asyncio.Future[str]") -> None:
+    """Keep asyncio from logging what a service raised after we stopped waiting: its text may hold the URL."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _outcome(answer: "asyncio.Future[str]", submission: Submission) -> Outcome:
+    if answer.exception() is not None:
+        return InDoubt("Apprise failed, which does not say whether the message was sent")
+    match answer.result():
         case "SUCCESS":
             return Accepted(submission.sid)
         case "NOMATCH":

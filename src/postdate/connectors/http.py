@@ -29,11 +29,13 @@ from postdate.connectors.providers.contract import (
     Request,
     WithToken,
 )
-from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused, Unreachable
+from postdate.core.instant import MINUTE
+from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
 
 _NO_TOKEN: Final = "no token could be had from the carrier: check the connection's credentials"
 _NO_REQUEST: Final = "its text holds half a character, which has no form in UTF-8"
 _BAD_REQUEST: Final = "it makes a request that cannot be sent: check the connection's URL and headers"
+_MENDING: Final = 1 * MINUTE
 _UNAUTHORIZED: Final = 401
 _MOST_QUESTIONS: Final = 4  # at once, beside what is in flight
 
@@ -134,8 +136,10 @@ class HttpConnector:
             show(self.condition, errand.outcome, self._clock.now())
             return
         request = self._request(submission, token)
-        if isinstance(request, Refused):
+        if not isinstance(request, Request):
             errand.outcome = request
+            if isinstance(request, Busy):
+                show(self.condition, request, self._clock.now())
             return
         exchange = Exchange()
         try:
@@ -149,13 +153,13 @@ class HttpConnector:
         assert errand.outcome is not None
         show(self.condition, errand.outcome, self._clock.now())
 
-    def _request(self, submission: Submission, token: str | None) -> Request | Refused:
+    def _request(self, submission: Submission, token: str | None) -> Request | Refused | Busy:
         try:
             request = self._provider.request(submission, self._context(submission.sid, token))
         except UnicodeEncodeError:
             return Refused(UNKNOWN_FAILURE, _NO_REQUEST)
         if isinstance(request, Request) and not can_be_sent(request):
-            return Refused(UNKNOWN_FAILURE, _BAD_REQUEST)
+            return Busy(_MENDING, _BAD_REQUEST, this_only=True)
         return request
 
     def _context(self, sid: str | None, token: str | None = None) -> Context:

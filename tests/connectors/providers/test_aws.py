@@ -152,7 +152,14 @@ ANSWERS: list[tuple[int, object, Outcome | type[Outcome]]] = [
     (400, fault("ValidationException", "word"), Refused(30008, "the carrier answered 400")),
     (400, fault("ValidationException"), Refused(30008, "the carrier answered 400")),
     (400, fault("ResourceNotFoundException"), Refused(21606, "the carrier answered 400")),
-    (400, b"<html>", Refused(30008, "the carrier answered 400")),
+    (400, b"<html>", InDoubt),
+    (402, b"", Busy),
+    (400, fault("ResourceNotFoundException") | {"ResourceType": "configuration-set"}, Busy),
+    (
+        400,
+        fault("ResourceNotFoundException") | {"ResourceType": "phone-number"},
+        Refused(21606, "the carrier answered 400"),
+    ),
     (408, b"", InDoubt),
     (409, b"", InDoubt),
     (500, fault("InternalServerException"), InDoubt),
@@ -319,7 +326,7 @@ def test_the_end_of_a_subscription_is_heard() -> None:
     ],
 )
 def test_nothing_else_is_confirmed(url: str) -> None:
-    with pytest.raises(Untrusted):
+    with pytest.raises(BadEvent):
         AWS.events(call(subscription(SubscribeURL=url), documents=DOCUMENTS))
 
 
@@ -343,8 +350,14 @@ def test_the_certificate_is_asked_for() -> None:
     ],
 )
 def test_a_certificate_from_elsewhere_is_not_asked_for(url: str) -> None:
-    with pytest.raises(Untrusted):
+    with pytest.raises(BadEvent):
         AWS.events(call(notification(REPLY, SigningCertURL=url)))
+
+
+@pytest.mark.parametrize("name", ["MessageId", "Subject", "Timestamp", "TopicArn", "Type"])
+def test_no_field_holds_the_lines_of_others(name: str) -> None:
+    with pytest.raises(BadEvent, match="cannot be read"):
+        AWS.events(call(notification(REPLY, **{name: "a\nType\nNotification"}), documents=DOCUMENTS))
 
 
 SIGNED = notification(REPLY)

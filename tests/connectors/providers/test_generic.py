@@ -18,6 +18,7 @@ from postdate.connectors.providers.generic import KIND, Generic
 from postdate.connectors.providers.generic_settings import VALUES, GenericSettings
 from postdate.connectors.providers.reading import MOST_EVENTS
 from postdate.connectors.providers.template import CHANGES, WAYS
+from postdate.core.address import Channel
 from postdate.core.instant import HOUR, SECOND, Instant
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused
@@ -52,6 +53,7 @@ def carrier(**changes: Any) -> Generic:
 
 def sent(described: dict[str, Any], **changes: Any) -> Request:
     request = Generic(msgspec.convert(described, GenericSettings)).request(submission(**changes), context())
+    assert isinstance(request, Request)
     assert SECRET not in repr(request)
     return request
 
@@ -200,6 +202,7 @@ def test_every_value_can_be_sent() -> None:
         token="t",
     )
     request = Generic(described).request(submission(attachments=(PICTURE, PICTURE)), context())
+    assert isinstance(request, Request)
     assert request.url == f"https://gateway.example/{SID}"
     assert request.headers == {"Content-Type": "text/plain; charset=utf-8"}
     assert (request.body or b"").decode().split("\n") == [
@@ -223,28 +226,39 @@ def test_every_value_can_be_sent() -> None:
 
 
 def test_media_without_a_place_are_links_behind_the_text() -> None:
-    request = carrier().request(submission(body="Look:", attachments=(PICTURE,)), context())
+    request = sent(PLAIN, body="Look:", attachments=(PICTURE,))
     assert parse_qs(urlsplit(request.url).query)["text"] == [f"Look:\n{PICTURE.url}"]
-    request = carrier().request(submission(body="", attachments=(PICTURE,)), context())
+    request = sent(PLAIN, body="", attachments=(PICTURE,))
     assert parse_qs(urlsplit(request.url).query)["text"] == [PICTURE.url]
 
 
 @pytest.mark.parametrize(("left", "expected"), [(-HOUR, "1 1"), (0, "1 1"), (90 * SECOND, "90 1"), (HOUR, "3600 60")])
 def test_what_is_left_is_never_less_than_one(left: int, expected: str) -> None:
-    described = carrier(body="{expires_in} {expires_in_minutes}", body_type="raw")
-    request = described.request(submission(expires_at=Instant(NOW + left)), context())
+    described = PLAIN | {"body": "{expires_in} {expires_in_minutes}", "body_type": "raw"}
+    request = sent(described, expires_at=Instant(NOW + left))
     assert request.body == expected.encode()
 
 
 def test_a_type_of_the_operators_own_is_kept() -> None:
-    described = carrier(body="{}", body_type="json", headers={"content-type": "application/vnd.x+json"})
-    assert described.request(submission(), context()).headers == {"content-type": "application/vnd.x+json"}
+    described = {"body": "{}", "body_type": "json", "headers": {"content-type": "application/vnd.x+json"}}
+    assert sent(PLAIN | described).headers == {"content-type": "application/vnd.x+json"}
 
 
 def test_half_a_character_cannot_be_sent() -> None:
     for described in (carrier(), carrier(url="https://gateway.example/{to}", body="{body}", body_type="json")):
         with pytest.raises(UnicodeEncodeError):
             described.request(submission(body="half of \ud83d"), context())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"body": "two\r\nlines"}, 30008), ({"body": "half of \ud83d"}, 30008), ({"channel": Channel.WHATSAPP}, 21612)],
+)
+def test_what_this_carrier_can_never_take_is_refused(changes: dict[str, Any], code: int) -> None:
+    described = carrier(url="https://gateway.example/{to}", headers={"X-Text": "{body}"})
+    refused = described.request(submission(**changes), context())
+    assert isinstance(refused, Refused)
+    assert refused.code == code
 
 
 # --- what answers mean -----------------------------------------------------------------------------------------------
@@ -274,7 +288,10 @@ ANSWERS: list[tuple[dict[str, Any], int, Any, Outcome | type[Outcome]]] = [
     ({"refusal_pattern": "error", **CODES}, 200, {"error": {"code": 21}}, Refused(30003, "the carrier answered 200")),
     (CODES, 400, {"error": {"code": "bad"}}, Refused(30005, "the carrier answered 400")),
     (CODES, 422, {"error": {"code": "new"}}, Refused(30008, "the carrier answered 422")),
-    (CODES, 404, b"<html>", Refused(30008, "the carrier answered 404")),
+    (CODES, 404, b"<html>", Busy),
+    (CODES, 402, {"error": {"code": "bad"}}, Busy),
+    ({"refusal": [404]}, 404, b"", Refused(30008, "the carrier answered 404")),
+    ({"refusal_pattern": "^(x+x+)+y$"}, 200, b"x" * 4_000, InDoubt),
     ({}, 401, b"", Busy(60 * SECOND, "the carrier did not accept the credentials")),
     ({}, 403, b"", Busy(60 * SECOND, "the carrier did not accept the credentials")),
     ({"refusal": [403]}, 403, b"", Refused(30008, "the carrier answered 403")),

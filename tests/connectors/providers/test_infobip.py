@@ -174,6 +174,7 @@ def test_the_logs_are_asked_for_our_id(attachments: tuple[Any, ...], path: str) 
     ("code", "body", "expected"),
     [
         (200, {"results": [{"messageId": SID, "status": {"groupName": "DELIVERED"}}]}, Accepted(SID)),
+        (200, {"results": [{"messageId": SID, "status": {"groupName": "REJECTED", "id": 12}}]}, InDoubt),
         (200, {"results": [{"messageId": "other"}]}, InDoubt),
         (200, {"results": []}, InDoubt),
         (200, b"", InDoubt),

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -63,6 +64,11 @@ def test_a_text_has_our_reference_and_url() -> None:
         "reportUrl": EVENTS_URL,
         "validity": 4 * 3600,
     }
+
+
+def test_a_text_that_it_might_cut_off_is_refused() -> None:
+    assert isinstance(bird.request(replace(submission(), segments=9), context()), Request)
+    assert isinstance(bird.request(replace(submission(), segments=10), context()), Refused)
 
 
 def test_media_go_by_their_links() -> None:

@@ -178,6 +178,7 @@ ANSWERS: list[tuple[int, object, Mapping[str, str], int, Outcome | type[Outcome]
     (401, errors("10009"), {}, 1, LOCKED_OUT),
     (403, errors("10010"), {}, 1, LOCKED_OUT),
     (402, errors("20100"), {}, 1, LOCKED_OUT),
+    (404, errors("10005"), {}, 1, Busy),
     (400, errors("40312"), {}, 1, LOCKED_OUT),
     (429, errors("10011"), {"retry-after": "2"}, 1, Busy(2 * SECOND, "the carrier answered 429")),
     (429, b"", {}, 1, Busy(None, "the carrier answered 429")),

@@ -36,11 +36,13 @@ from postdate.connectors.providers.reading import (
     Id,
     LongText,
     busy,
+    by_status,
     decode,
     decode_event,
     known_sid,
     locked_out,
     misaddressed,
+    refused,
     seconds_left,
     unclear,
 )
@@ -123,6 +125,7 @@ class _Taken(msgspec.Struct):
 class _Fault(msgspec.Struct):
     kind: str = msgspec.field(name="__type", default="")
     reason: str | None = msgspec.field(name="Reason", default=None)
+    resource: str | None = msgspec.field(name="ResourceType", default=None)
 
 
 class _Published(msgspec.Struct, rename="camel"):
@@ -189,11 +192,17 @@ class Aws:
             return locked_out()
         if kind == "ServiceQuotaExceededException":
             return _over_quota(fault)
-        if answer.status == 404:
-            return misaddressed()
+        if answer.status in (402, 404, 405, 407):
+            return by_status(answer) or unclear(answer)
         if kind == "ResourceNotFoundException":
-            return Refused(21606, f"the carrier answered {answer.status}")
-        return Refused(REASONS.get(fault.reason or "", UNKNOWN_FAILURE), f"the carrier answered {answer.status}")
+            # A pool or a configuration set is the operator's; only a sender can be the message's.
+            theirs = self._settings.origination_identity is None and fault.resource in (
+                None,
+                "phone-number",
+                "sender-id",
+            )
+            return refused(answer, 21606) if theirs else misaddressed()
+        return refused(answer, REASONS.get(fault.reason or "", UNKNOWN_FAILURE)) if kind else unclear(answer)
 
     def events(self, call: Call) -> Heard:
         """Read what SNS delivers: an event of a message, an inbound SMS, or a subscription to confirm."""

@@ -2,7 +2,7 @@
 
 Its shapes are the operator's; what is ours is that a value never leaves its place in a template, that an answer is
 believed only where the settings say what it means, and that patterns run on little text and for a short time. A
-refusal that the settings know no code for is 30008; 401 and 403 are about the credentials, not about the message.
+refusal that the settings know no code for is 30008; 401 to 405 and 407 are about the connection, not about the message.
 """
 
 import base64
@@ -26,23 +26,31 @@ from postdate.connectors.providers.contract import (
     Request,
     Untrusted,
 )
-from postdate.connectors.providers.generic_settings import ANY, BODY_TYPES, VALUES, GenericSettings
+from postdate.connectors.providers.generic_settings import ANY, BODY_TYPES, HEADER_TEXT, VALUES, GenericSettings
 from postdate.connectors.providers.pointing import field, pointed, text_of
-from postdate.connectors.providers.reading import MOST_EVENTS, busy, decode, decode_event, read_form, unclear
+from postdate.connectors.providers.reading import (
+    MOST_EVENTS,
+    OPERATORS_STATUSES,
+    busy,
+    by_status,
+    decode,
+    decode_event,
+    read_form,
+    refused,
+    unclear,
+)
 from postdate.connectors.providers.template import Template
 from postdate.core import gsm7
 from postdate.core.address import Channel
 from postdate.core.instant import MINUTE, SECOND, format_iso
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused
+from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused
 from postdate.core.sid import is_sid
 
 _SEARCHED: Final = 4_096  # characters of an answer that patterns look at
 _PATTERN_SECONDS: Final = 0.05  # a pattern that needs longer has found nothing
 _MOST_MEDIA: Final = 10
-_BAD_CREDENTIALS: Final = frozenset({401, 403})
 _UNCERTAIN: Final = frozenset({408, 409, 425})
-_AFTER_BAD_CREDENTIALS: Final = 60 * SECOND
 _EVENTS: Final = {"delivered": Event.DELIVER, "undelivered": Event.UNDELIVER, "read": Event.READ}
 _ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _ADDRESS: Final = re.compile(r"[^\x00-\x1f\x7f]{1,160}")
@@ -77,11 +85,15 @@ class Generic:
 
     # --- what is sent ---
 
-    def request(self, submission: Submission, context: Context) -> Request:
+    def request(self, submission: Submission, context: Context) -> Request | Refused:
         """Fill the templates; media that they have no place for become links behind the text."""
+        if submission.channel not in KIND.channels:
+            return Refused(21612, "this connection carries SMS and MMS only")
         values = self._values(submission, context)
         headers = {} if self._type is None else {"Content-Type": self._type}
         headers |= {name: text.fill(values) for name, text in self._headers.items()}
+        if not all(map(HEADER_TEXT.fullmatch, headers.values())):
+            return Refused(UNKNOWN_FAILURE, "it cannot stand in a header, where this connection puts it")
         body = None if self._body is None else self._body.fill(values).encode()
         return Request(self._settings.method, self._url.fill(values), headers, body)
 
@@ -118,8 +130,8 @@ class Generic:
             return self._yes(submission, answer)
         if status in settings.refusal:
             return self._no(answer)
-        if status in _BAD_CREDENTIALS:
-            return Busy(_AFTER_BAD_CREDENTIALS, "the carrier did not accept the credentials")
+        if status in OPERATORS_STATUSES:
+            return by_status(answer) or unclear(answer)
         if not settings.refusal and 400 <= status <= 499 and status not in _UNCERTAIN:
             return self._no(answer)
         return unclear(answer)
@@ -127,8 +139,13 @@ class Generic:
     def _yes(self, submission: Submission, answer: Answer) -> Outcome:
         settings = self._settings
         text = answer.body.decode("utf-8", "replace")[:_SEARCHED]
-        if settings.refusal_pattern is not None and _search(settings.refusal_pattern, text):
-            return self._no(answer)
+        if settings.refusal_pattern is not None:
+            try:
+                is_no = regex.search(settings.refusal_pattern, text, timeout=_PATTERN_SECONDS)
+            except TimeoutError:
+                return InDoubt("the refusal_pattern takes too long on the carrier's answer")
+            if is_no:
+                return self._no(answer)
         if settings.success_pattern is not None and not _search(settings.success_pattern, text):
             return InDoubt(f"the carrier answered {answer.status} without what tells that it took the message")
         if settings.id_pointer is None and settings.id_pattern is None:
@@ -146,7 +163,7 @@ class Generic:
         code = None
         if self._settings.error_pointer is not None:
             code = text_of(pointed(decode(answer.body, object), self._settings.error_pointer))
-        return Refused(self._code(code), f"the carrier answered {answer.status}")
+        return refused(answer, self._code(code))
 
     def _code(self, code: str | None) -> int:
         return self._settings.error_codes.get(code or "", UNKNOWN_FAILURE)

@@ -52,7 +52,7 @@ ANY: Final = "*"
 # The host is fixed: no value of a message decides who gets it.
 _URL: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s@#?/:{}\[\]]+)(:[0-9]{1,5})?([/?][^\s#]*)?")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
-_HEADER_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]*")
+HEADER_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 # The connection itself decides on these.
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
 
@@ -90,7 +90,8 @@ class GenericSettings(HttpSettings, frozen=True, kw_only=True):
     refusal_pattern: Annotated[_Pattern, Meta(description="Found in the answer of a yes: it is a no.")] | None = None
     busy: Annotated[tuple[Status, ...], Meta(max_length=20, description="Statuses that ask us to come back.")] = (429,)
     refusal: Annotated[
-        tuple[Status, ...], Meta(max_length=99, description="Statuses of a no; empty: 4xx but 401, 403, 408, 409, 425.")
+        tuple[Status, ...],
+        Meta(max_length=99, description="Statuses of a no; empty: 4xx but 401 to 405, 407 to 409, 425."),
     ] = ()
     id_pointer: Annotated[_Place, Meta(description="JSON pointer to the carrier's id in the answer.")] | None = None
     id_pattern: Annotated[_Pattern, Meta(description="Pattern whose first group is that id.")] | None = None
@@ -205,7 +206,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     for name, text in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
             raise ValueError("headers holds a name that cannot be set, like Host or one with a blank")
-        if not _HEADER_TEXT.fullmatch(text) or len(text) > 2048:
+        if not HEADER_TEXT.fullmatch(text) or len(text) > 2048:
             raise ValueError(f"headers ({name}) is too long or holds a line break")
 
 

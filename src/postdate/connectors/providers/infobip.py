@@ -129,6 +129,7 @@ class _Problem(msgspec.Struct):
 
 class _Logged(msgspec.Struct, rename="camel"):
     message_id: str
+    status: _Status | None = None
 
 
 class _Logs(msgspec.Struct):
@@ -211,7 +212,10 @@ class Infobip:
         logs = decode(answer.body, _Logs) if answer.status == 200 else None
         if logs is None:
             return unclear(answer)
-        if any(one.message_id == submission.sid for one in logs.results):
+        found = next((one for one in logs.results if one.message_id == submission.sid), None)
+        if found is not None and found.status is not None and found.status.group_name == "REJECTED":
+            return InDoubt("the carrier's logs show that it refused the message")
+        if found is not None:
             return Accepted(submission.sid)
         return InDoubt("the carrier's logs do not show the message, or not yet")
 

@@ -55,6 +55,7 @@ from postdate.core.message import Event
 from postdate.core.outcome import Accepted, Outcome, Refused
 
 _MOST_MEDIA: Final = 10
+_MOST_SEGMENTS: Final = 9  # it does not say whether it cuts a longer text off
 _FEWEST_SECONDS: Final = 60
 _MOST_SECONDS: Final = 2 * 24 * 3600
 _LEEWAY: Final = 1 * SECOND  # as the library has it
@@ -140,6 +141,8 @@ class MessageBird:
         if submission.attachments:
             message["mediaUrls"] = [attachment.url for attachment in submission.attachments]
             return Request("POST", f"{self._base}/mms", self._headers, msgspec.json.encode(message))
+        if submission.segments > _MOST_SEGMENTS:
+            return Refused(30019, f"the carrier takes at most {_MOST_SEGMENTS} segments")
         message |= {
             "datacoding": "auto",
             "reportUrl": context.events_url,

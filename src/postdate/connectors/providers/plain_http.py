@@ -2,7 +2,8 @@
 
 What goes out is a `Handover`, what comes back is `Taken` or a `Refusal`, what a carrier tells us later `Told`. There is
 no other specification of it than this file and its tests. Only an answer that says what happened is believed: 2xx with
-an id, 4xx, 425, 429 or 503. All else, 408 and 409 too, is InDoubt.
+an id, 4xx, 425, 429 or 503. All else, 408 and 409 too, is InDoubt. A 401, 402, 403, 404, 405 or 407 without a code is
+about the connection: the message waits until the operator has mended that.
 """
 
 import hmac
@@ -28,18 +29,21 @@ from postdate.connectors.providers.contract import (
 )
 from postdate.connectors.providers.reading import (
     MOST_EVENTS,
+    OPERATORS_STATUSES,
     Address,
     Id,
     LongText,
     busy,
+    by_status,
     decode,
     decode_event,
+    refused,
     unclear,
 )
 from postdate.core.address import Channel
 from postdate.core.instant import format_iso_exact
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused
+from postdate.core.outcome import Accepted, InDoubt, Outcome
 
 _BUSY: Final = frozenset({425, 429, 503})
 # 408: somebody on the way gave up waiting, perhaps not for us. 409: an attempt with this key is still in hand.
@@ -139,7 +143,9 @@ class PlainHttp:
             return Accepted(taken.id)
         if 400 <= status <= 499 and status not in _UNCERTAIN:
             refusal = decode(answer.body, Refusal)
-            return Refused(refusal.code if refusal else UNKNOWN_FAILURE, f"the carrier answered {status}")
+            if refusal is None and status in OPERATORS_STATUSES:
+                return by_status(answer) or unclear(answer)
+            return refused(answer, refusal.code if refusal else UNKNOWN_FAILURE)
         return unclear(answer)
 
     def events(self, call: Call) -> Heard:
@@ -188,7 +194,7 @@ def _event(told: Told, place: int) -> CarrierEvent:
 
 
 KIND: Final = ProviderKind(
-    name="plain_http",
+    name="plain-http",
     title="A gateway of your own, over plain HTTP",
     settings=Settings,
     make=PlainHttp,

@@ -36,13 +36,13 @@ from postdate.connectors.providers.reading import (
     Id,
     LongText,
     basic,
-    busy,
+    by_status,
     decode,
     e164,
     fit_event,
     known_sid,
-    locked_out,
     read_form,
+    refused,
     same,
     seconds_left,
     unclear,
@@ -58,7 +58,6 @@ _COUNTRY_BARRED: Final = 21408
 _WRONG_CHANNEL: Final = 21612
 _TOO_MANY_MEDIA: Final = 21623
 
-_UNCERTAIN: Final = frozenset({408, 409})
 # Plivo's codes of failed messages to Twilio's.
 _CODES: Final = {
     "20": 30006,  # the other network is away
@@ -159,15 +158,10 @@ class Plivo:
         if 200 <= answer.status <= 299:
             taken = decode(answer.body, _Taken)
             return Accepted(taken.message_uuid[0]) if taken is not None else unclear(answer)
-        if answer.status == 429:
-            return busy(answer)
-        # 404: the auth id in the path is nobody's.
-        if answer.status in (401, 402, 404):
-            return locked_out()
-        if answer.status in _UNCERTAIN or not 400 <= answer.status <= 499 or decode(answer.body, _Refusal) is None:
-            return unclear(answer)
-        code = _COUNTRY_BARRED if answer.status == 403 else UNKNOWN_FAILURE
-        return Refused(code, f"the carrier answered {answer.status}")
+        is_no = decode(answer.body, _Refusal) is not None
+        if answer.status == 403 and is_no:
+            return refused(answer, _COUNTRY_BARRED)
+        return by_status(answer) or (refused(answer) if is_no else unclear(answer))
 
     def events(self, call: Call) -> Heard:
         """Read one status callback or inbound message; other statuses than the last ones are no news."""

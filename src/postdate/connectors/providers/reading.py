@@ -21,6 +21,8 @@ MOST_EVENTS: Final = 1_000
 LONGEST_RETRY_AFTER: Final = 1 * DAY
 _CREDENTIALS_PAUSE: Final = 60 * SECOND
 _MOST_FIELDS: Final = 200
+# About the connection and not about the message, unless a code says otherwise: credentials, credit, address, a proxy.
+OPERATORS_STATUSES: Final = frozenset({401, 402, 403, 404, 405, 407})
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")

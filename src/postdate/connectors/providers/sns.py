@@ -30,7 +30,8 @@ _NOTIFIED: Final = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", 
 _ASKED: Final = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_Short = Annotated[str, msgspec.Meta(max_length=4096)]
+# What is signed is a text of lines: no value but the message itself may hold one.
+_Short = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
 class Envelope(msgspec.Struct, frozen=True):

@@ -33,10 +33,12 @@ from postdate.connectors.providers.contract import (
     Url,
 )
 from postdate.connectors.providers.reading import (
+    OPERATORS_STATUSES,
     Address,
     Id,
     LongText,
     busy,
+    by_status,
     decode,
     decode_event,
     known_sid,
@@ -223,8 +225,10 @@ class Telnyx:
         code = str(refusal.errors[0].code) if refusal is not None and refusal.errors else ""
         if answer.status == 429 or code in _LATER:
             return busy(answer)
-        if code in _OPERATORS or (answer.status in (401, 402, 403) and code not in _CODES):
+        if code in _OPERATORS:
             return locked_out()
+        if answer.status in OPERATORS_STATUSES and code not in _CODES:
+            return by_status(answer) or unclear(answer)
         if not code or answer.status in _UNCERTAIN or not 400 <= answer.status <= 499:
             return unclear(answer)
         if answer.status == 422 and code not in _CODES and submission.attempt > 1:

@@ -9,6 +9,7 @@ sender, recipient, text and number of media. Two messages alike in all of it and
 found may be the other's; none found proves nothing, for the list can lag. So the verdict is never Unreachable.
 """
 
+import re
 from typing import Annotated, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -31,11 +32,13 @@ from postdate.connectors.providers.contract import (
     Url,
 )
 from postdate.connectors.providers.reading import (
+    OPERATORS_STATUSES,
     Address,
     Id,
     LongText,
     basic,
     busy,
+    by_status,
     decode,
     fit_event,
     known_sid,
@@ -66,6 +69,7 @@ _RECEIPTS: Final = {
     "failed": Event.UNDELIVER,
     "read": Event.READ,
 }
+_CODE: Final = re.compile(r"[0-9]{5}")
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -163,8 +167,10 @@ class Twilio:
         code = refusal.code if refusal is not None else None
         if answer.status == 429 or code in _LATER:
             return busy(answer)
-        if answer.status == 401 or code in _OPERATORS or (answer.status == 403 and code not in _CODES):
+        if code in _OPERATORS:
             return locked_out()
+        if answer.status in OPERATORS_STATUSES and (answer.status == 401 or code not in _CODES):
+            return by_status(answer) or unclear(answer)
         if code is not None and 400 <= answer.status <= 499 and answer.status not in _UNCERTAIN:
             return Refused(code if code in _CODES else UNKNOWN_FAILURE, f"the carrier answered {answer.status}")
         return unclear(answer)
@@ -212,7 +218,7 @@ def _receipts(told: _Told, sid: str | None) -> list[CarrierEvent]:
     event = _RECEIPTS.get(told.message_status or "")
     if event is None:
         return []
-    code = int(told.error_code) if told.error_code.isascii() and told.error_code.isdigit() else 0
+    code = int(told.error_code) if _CODE.fullmatch(told.error_code) else 0
     failure = (code if code in _CODES else UNKNOWN_FAILURE) if event is Event.UNDELIVER else None
     return [Receipt(told.message_sid, event, failure, known_sid(sid))]
 

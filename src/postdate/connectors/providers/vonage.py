@@ -38,11 +38,13 @@ from postdate.connectors.providers.contract import (
 )
 from postdate.connectors.providers.jwt import claims_of, is_current, packed
 from postdate.connectors.providers.reading import (
+    OPERATORS_STATUSES,
     Address,
     Id,
     LongText,
     basic,
     busy,
+    by_status,
     decode,
     decode_event,
     e164,
@@ -213,8 +215,10 @@ class Vonage:
         code = _code(problem)
         if answer.status == 429 or code in (_THROTTLED, _TOO_MANY_TO_ONE):
             return busy(answer, this_only=code == _TOO_MANY_TO_ONE)
-        if code in _OPERATORS or (answer.status in (401, 402, 403) and code not in _CODES):
+        if code in _OPERATORS:
             return locked_out()
+        if answer.status in OPERATORS_STATUSES and code not in _CODES:
+            return by_status(answer) or unclear(answer)
         named = problem is not None and problem.type != ""
         if not named or code in _UNSAID or answer.status in _UNCERTAIN or not 400 <= answer.status <= 499:
             return unclear(answer)

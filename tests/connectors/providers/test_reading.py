@@ -1,0 +1,115 @@
+"""What all providers read alike: what statuses mean, whose word on a SID counts, and texts of enemies."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postdate.connectors.contract import Receipt
+from postdate.connectors.providers import bandwidth, bird, httpsms, infobip, messagebird, sinch, smsgate, vonage
+from postdate.connectors.providers.contract import BadEvent, Provider
+from postdate.connectors.providers.reading import (
+    OPERATORS_STATUSES,
+    by_status,
+    decode_event,
+    fit_event,
+    read_form,
+    read_retry_after,
+)
+from postdate.core.instant import DAY
+from postdate.core.outcome import Busy, InDoubt
+from tests.connectors.providers.building import NOW, SID, answer, call
+
+OTHER = "SM000000000000000000000000000000ff"
+
+
+@given(st.integers(100, 599), st.binary(max_size=16) | st.sampled_from([b"{}", b"[]", b"<html>"]))
+def test_a_status_is_a_yes_a_no_a_wait_or_a_doubt(status: int, body: bytes) -> None:
+    outcome = by_status(answer(status, body), 200, 202)
+    if status in (200, 202):
+        assert outcome is None
+    elif status in OPERATORS_STATUSES | {429}:
+        assert isinstance(outcome, Busy)
+    elif not 400 <= status <= 499 or status in (408, 409, 425):
+        assert isinstance(outcome, InDoubt)
+    else:
+        assert (outcome is None) == (body == b"{}")
+
+
+# What each carrier says of a message that it calls OTHER, to the URL that was given out for SID.
+REPEATED: dict[str, tuple[Provider, object]] = {
+    "vonage": (
+        vonage.Vonage(vonage.Settings(api_key="k", api_secret="s")),
+        {"message_uuid": "x", "status": "delivered", "client_ref": OTHER},
+    ),
+    "sinch": (
+        sinch.SinchPlan(sinch.Settings(service_plan_id="p", api_token="t")),
+        {
+            "type": "recipient_delivery_report_sms", "batch_id": "x", "status": "Delivered", "client_reference": OTHER,
+        },
+    ),
+    "infobip": (
+        infobip.Infobip(infobip.Settings(api_key="k")),
+        {"results": [{"messageId": OTHER, "status": {"groupName": "DELIVERED", "id": 5}, "callbackData": OTHER}]},
+    ),
+    "bandwidth": (
+        bandwidth.Bandwidth(
+            bandwidth.Settings(account_id="a", username="u", password="p", application_id="i")
+        ),
+        [{"type": "message-delivered", "message": {"id": "x", "tag": OTHER}}],
+    ),
+    "bird": (
+        bird.Bird(bird.Settings(access_key="k", workspace_id="w", channel_id="c", sender="+15550001111")),
+        {
+            "service": "channels", "event": "sms.outbound",
+            "payload": {"id": "x", "status": "delivered", "reference": OTHER},
+        },
+    ),
+    "smsgate": (
+        smsgate.SmsGate(smsgate.Settings(username="u", password="p")),
+        {"id": "e", "event": "sms:delivered", "payload": {"messageId": OTHER}},
+    ),
+    "httpsms": (
+        httpsms.HttpSms(httpsms.Settings(api_key="k")),
+        {"type": "message.phone.delivered", "data": {"id": "x", "request_id": OTHER}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "told"), REPEATED.values(), ids=REPEATED.keys())
+def test_the_sid_of_the_url_counts_before_what_the_body_repeats(provider: Provider, told: object) -> None:
+    for sid, expected in ((SID, SID), (None, OTHER)):
+        (receipt,) = provider.events(call(told, sid=sid)).events
+        assert isinstance(receipt, Receipt)
+        assert receipt.sid == expected
+
+
+def test_the_sid_of_the_url_counts_in_a_query_too() -> None:
+    provider = messagebird.MessageBird(messagebird.Settings(access_key="k"))
+    query = (("id", "x"), ("status", "delivered"), ("reference", OTHER))
+    (receipt,) = provider.events(call(method="GET", query=query, sid=SID)).events
+    assert isinstance(receipt, Receipt)
+    assert receipt.sid == SID
+
+
+READERS: list[Callable[[bytes], object]] = [
+    lambda raw: decode_event(raw, dict[str, int]),
+    lambda raw: fit_event(dict(read_form(raw)), dict[str, int]),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+@given(raw=st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
+def test_whatever_comes_is_read_or_a_bad_event(read: Callable[[bytes], object], raw: bytes) -> None:
+    with suppress(BadEvent):
+        read(raw)
+
+
+@given(
+    st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,9} [A-Z][a-z]{2} [0-9]{1,9} [0-9:]{1,9} ?[A-Z]{0,3}")
+)
+def test_whatever_asks_us_to_wait_is_a_day_at_most(text: str) -> None:
+    wait = read_retry_after(text, NOW)
+    assert wait is None or 0 <= wait <= DAY
