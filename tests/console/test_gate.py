@@ -86,7 +86,8 @@ async def test_a_token_is_of_one_browser_and_of_one_account(place: Place) -> Non
 )
 async def test_a_form_comes_from_the_console_itself(place: Place, headers: dict[str, str], passes: bool) -> None:
     person = await place.signed_in()
-    seen = await person.send("/keys", "/keys", headers, FriendlyName="x")
+    form = (await person.get("/keys")).hidden("/keys")
+    seen = await person.post("/keys", {**form, "FriendlyName": "x"}, headers)
     assert seen.status == (200 if passes else 419)
     assert len(place.node.directory.every(ApiKey)) == passes
 

@@ -80,10 +80,10 @@ class Person:
         """Send a form just so, without a token of its own."""
         return await self.ask("POST", path, form, headers)
 
-    async def send(self, page: str, action: str, headers: Fields | None = None, **form: str) -> Seen:
+    async def send(self, page: str, action: str, **form: str) -> Seen:
         """Open a page and send its form with this action, filled in."""
         opened = await self.get(page)
-        return await self.post(action, {**opened.hidden(action), **form}, headers)
+        return await self.post(action, {**opened.hidden(action), **form})
 
     async def do(self, action: str, **form: str) -> Seen:
         """Send what a button would, with the token that every page has."""

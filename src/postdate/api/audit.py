@@ -3,6 +3,7 @@
 Messages are no configuration: who sent one is in the message, and there are too many of them.
 """
 
+import itertools
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,9 @@ from postdate.store.contract import AuditRow, Store, StoreError
 DONE = 0
 _TRAFFIC = ("messages", "handsets")
 _LONGEST_SUBJECT = 34
+_ORDER_BYTES = 5
+# A frozen test clock gives many entries one instant: the order they came in is in their SIDs.
+_order = itertools.count()
 _log = structlog.get_logger("postdate.audit")
 
 
@@ -50,8 +54,9 @@ def entry(at: Instant, account_sid: str, actor: Account | ApiKey, done: tuple[st
 
 
 def entry_sid(at: Instant) -> str:
-    """Return the SID of a new entry."""
-    return new_sid("AU", at, 0, secrets.token_bytes(CHANCE_BYTES))
+    """Return the SID of a new entry: of two at one instant the later one is greater."""
+    chance = next(_order).to_bytes(_ORDER_BYTES, "big") + secrets.token_bytes(CHANCE_BYTES - _ORDER_BYTES)
+    return new_sid("AU", at, 0, chance)
 
 
 async def keep(store: Store, row: AuditRow) -> None:
