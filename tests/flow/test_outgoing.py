@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
+from postdate.clock import breathe
 from postdate.core.callback import (
     Answered,
     CallbackPolicy,
@@ -607,6 +608,141 @@ async def test_a_kept_connection_that_the_server_closes_is_replaced_at_once() ->
         second = await post(client, f"http://127.0.0.1:{port}/")
     assert isinstance(first, Answered)
     assert isinstance(second, Answered)
+    assert len(connections) == 2
+
+
+# --- HTTP as servers write it -----------------------------------------------------------------------------------------
+
+ENDS = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
+AS_WRITTEN: dict[str, tuple[str, Answered, bool]] = {  # what is sent, the answer, and whether the connection is kept
+    "a length": (f"{ENDS}Content-Length: 2\r\n\r\nok", Answered(200, "text/plain", b"ok"), True),
+    "chunks": (
+        f"{ENDS}Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
+        Answered(200, "text/plain", b"ok"),
+        True,
+    ),
+    "no content": ("HTTP/1.1 204 No Content\r\n\r\n", Answered(204, "application/octet-stream"), True),
+    "until the end": (f"{ENDS}\r\nok", Answered(200, "text/plain", b"ok"), False),
+    "close": (f"{ENDS}Connection: close\r\nContent-Length: 2\r\n\r\nok", Answered(200, "text/plain", b"ok"), False),
+    "HTTP/1.0": ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", Answered(200, "application/octet-stream"), False),
+    "on the way": (
+        f"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n{ENDS}Content-Length: 0\r\n\r\n",
+        Answered(200, "text/plain"),
+        True,
+    ),
+    "two answers": (f"{ENDS}Content-Length: 0\r\n\r\n" * 2, Answered(200, "text/plain"), False),
+    "more than was announced": (f"{ENDS}Content-Length: 1\r\n\r\nok", Answered(200, "text/plain", b"o"), False),
+    "cut off": (f"{ENDS}Content-Length: 9\r\n\r\nok", Answered(200, "text/plain", b"ok", whole=False), False),
+    "another protocol": (
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n",
+        Answered(101, "application/octet-stream"),
+        False,
+    ),
+}
+
+
+def saying(text: str, connections: list[object], pieces: int) -> Peer:
+    """Answer every request with this text, in so many pieces, and hang up where it does not say how long it is."""
+    octets = text.encode()
+    size = -(-len(octets) // pieces)
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer.get_extra_info("peername"))
+        while (head := await reader.readuntil(b"\r\n\r\n")) and not writer.is_closing():
+            length = next(
+                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length")
+            )
+            await reader.readexactly(length)
+            for start in range(0, len(octets), size):
+                writer.write(octets[start : start + size])
+                await writer.drain()
+                if pieces > 1:
+                    await breathe(0.001)
+            if "Content-Length: 9" in text or ("Length" not in text and "chunked" not in text and "204" not in text):
+                return
+
+    return peer
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("pieces", [1, 7])
+@pytest.mark.parametrize(("text", "answer", "kept"), AS_WRITTEN.values(), ids=AS_WRITTEN.keys())
+async def test_an_answer_is_read_as_it_is_written(text: str, answer: Answered, kept: bool, pieces: int) -> None:
+    connections: list[object] = []
+    async with peering(saying(text, connections, pieces)) as port, outgoing() as client:
+        results = [await post(client, f"http://127.0.0.1:{port}/") for _ in range(2)]
+    assert results == [answer, answer]
+    assert len(connections) == (1 if kept else 2)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("endless", ["X: y\r\n", "HTTP/1.1 100 Continue\r\n\r\n"], ids=["head", "continuations"])
+async def test_a_head_without_an_end_is_given_up(endless: str) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"" if endless.startswith("HTTP") else b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(endless.encode() * 100)
+            await writer.drain()
+
+    async with peering(peer) as port, outgoing() as client:
+        async with asyncio.timeout(5):
+            result = await post(client, f"http://127.0.0.1:{port}/", SHORT_TOTAL)
+    assert isinstance(result, NotConnected | TimedOut)
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_asked_for_ends_a_kept_connection() -> None:
+    connections, spoke = [], asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer.get_extra_info("peername"))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        await breathe(0.01)
+        writer.write(b"HTTP/1.1 500 Not Yours\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+        spoke.set()
+
+    async with peering(peer) as port, outgoing() as client:
+        first = await post(client, f"http://127.0.0.1:{port}/")
+        await asyncio.wait_for(spoke.wait(), 5)
+        second = await post(client, f"http://127.0.0.1:{port}/")
+    assert first == second == Answered(204, "application/octet-stream")
+    assert len(connections) == 2
+
+
+@pytest.mark.asyncio
+async def test_calls_at_once_have_a_connection_each_and_the_next_ones_share_them() -> None:
+    connections: list[object] = []
+    async with peering(saying(AS_WRITTEN["a length"][0], connections, 1)) as port, outgoing() as client:
+        for _ in range(3):
+            results = await asyncio.gather(*(post(client, f"http://127.0.0.1:{port}/") for _ in range(5)))
+            assert results == [AS_WRITTEN["a length"][1]] * 5
+    assert len(connections) == 5
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_is_called_off_leaves_no_connection_to_the_next_one() -> None:
+    connections, asked = [], asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer.get_extra_info("peername"))
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        if len(connections) == 1:
+            await reader.read()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async with peering(peer) as port, outgoing() as client:
+        call = asyncio.create_task(post(client, f"http://127.0.0.1:{port}/"))
+        await asked.wait()
+        call.cancel()
+        await asyncio.wait([call])
+        assert await post(client, f"http://127.0.0.1:{port}/") == Answered(204, "application/octet-stream")
     assert len(connections) == 2
 
 

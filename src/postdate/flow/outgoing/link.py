@@ -136,8 +136,7 @@ class Link(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._answer(whole=False)
-            self.close()
+            self.close()  # it was answered, and speaks something else from here on
         except httptools.HttpParserError:
             self._break_off(NotHttp())
         if self._waiting is not None:
