@@ -183,6 +183,8 @@ class Node:
             connections=self.connections,
             events_url=lambda resource: self.events_url(resource)(),
             console_link=self.console_link,
+            waiting=self.lanes.segments_of,
+            way=self.lanes.connections.get,
         )
 
     def console_link(self, account_sid: str) -> str:

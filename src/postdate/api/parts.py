@@ -12,6 +12,7 @@ from postdate.core.resources import Account, Connection
 from postdate.flow.connections import Connections
 from postdate.flow.directory import Directory
 from postdate.flow.ingest import Ingest
+from postdate.flow.open_connection import OpenConnection
 from postdate.settings import Settings
 from postdate.store.contract import Store
 
@@ -37,6 +38,16 @@ def no_console_link(account_sid: str) -> str:
     raise Rejected(20404, "This node has no console.")
 
 
+def nothing_waits(sender_sid: str) -> int:
+    """Say that no segment waits for this sender."""
+    return 0
+
+
+def no_way(name: str) -> OpenConnection | None:
+    """Say that nothing is open under this name."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of a node that handlers use. `nobody` stands in where no one signs in."""
@@ -55,3 +66,5 @@ class Parts:
     events_url: Callable[[Connection], str]  # where the connection's carrier reports
     carrier_way: Callable[[str], CarrierWay | None] = no_carrier_way  # by the connection's name
     console_link: Callable[[str], str] = no_console_link  # a new one-time link for the owner of an account
+    waiting: Callable[[str], int] = nothing_waits  # segments in a sender's lane, waiting or in flight, by its SID
+    way: Callable[[str], OpenConnection | None] = no_way  # what is open under a connection's name
