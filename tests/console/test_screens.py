@@ -258,7 +258,7 @@ async def test_settings_are_shown_as_they_are_without_secrets(tmp_path: Path, mo
     folder.mkdir()
     (folder / "postdate.toml").write_text(LINES)
     monkeypatch.setenv("POSTDATE_AUTH_TOKEN", "a token that nobody sees")
-    monkeypatch.setenv("POSTDATE_CARRIER_TOKEN", "another hush")
+    monkeypatch.setenv("POSTDATE_CARRIER_TOKEN", "another-hush")
     async with a_place(folder, log_level="warning") as place:
         page = (await (await place.signed_in()).get("/settings")).text
     rows = {
