@@ -138,6 +138,7 @@ WAIT = Busy(60 * SECOND, "the carrier did not accept the credentials")
         (402, b"", Busy),
         (400, {"errorCode": "E400", "violations": [{"property": "messages[0].sender", "violation": "Nope"}]},
          Refused(21606, "the carrier answered 400")),
+        (400, {"violations": [{"property": "a" * 300_000 + "1"}]}, Refused(30008, "the carrier answered 400")),
         (400, {"violations": [{"property": "x[0]"}, {"property": "messages[0].destinations[0].to"}]},
          Refused(21211, "the carrier answered 400")),
         (401, b"", WAIT),

@@ -15,6 +15,7 @@ from postdate.connectors.providers.reading import (
     by_status,
     decode_event,
     fit_event,
+    links,
     read_form,
     read_retry_after,
 )
@@ -105,6 +106,15 @@ READERS: list[Callable[[bytes], object]] = [
 def test_whatever_comes_is_read_or_a_bad_event(read: Callable[[bytes], object], raw: bytes) -> None:
     with suppress(BadEvent):
         read(raw)
+
+
+@pytest.mark.parametrize(
+    "told", ["", "x", "file:///etc/passwd", "javascript:x", "https://", "https://a b", "https://a\n", "https://é", None]
+)
+def test_what_is_no_link_is_no_medium(told: str | None) -> None:
+    good = "https://user@a.example/x?signed=1#y"
+    assert links([told, good, told, "http://b.example/" + "x" * 4096]) == (good,)
+    assert len(links([good] * 51)) == 50
 
 
 @given(

@@ -207,7 +207,15 @@ CALLS: list[tuple[dict[str, str], str | None, list[CarrierEvent]]] = [
     ),
     (STATUS | {"MessageStatus": "failed", "ErrorCode": "21610"}, SID, [Receipt(THEIRS, Event.UNDELIVER, 21610, SID)]),
     (STATUS | {"MessageStatus": "failed"}, SID, [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)]),
-    (STATUS | {"MessageStatus": "failed", "ErrorCode": "1" * 99}, SID, [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)]),
+    (
+        STATUS | {"MessageStatus": "failed", "ErrorCode": "1" * 9**4},
+        SID,
+        [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)],
+    ),
+    (
+        SID,
+        [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)],
+    ),
     (STATUS | {"MessageStatus": "failed", "ErrorCode": "٣٠٠٠٣"}, SID, [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)]),
     (STATUS | {"MessageStatus": "queued"}, SID, []),
     (STATUS | {"MessageStatus": "sent"}, SID, []),

@@ -44,6 +44,7 @@ from postdate.connectors.providers.reading import (
     decode,
     decode_event,
     known_sid,
+    links,
     refused,
     same,
     seconds_left,
@@ -205,7 +206,7 @@ def _inbound(told: _Told) -> Inbound:
     if message.sender is None or recipient is None:
         raise BadEvent("An inbound message does not say from whom or to whom it is.")
     return Inbound(
-        message.sender, recipient, message.text or "", media_urls=tuple(message.media or ()), carrier_ref=message.id
+        message.sender, recipient, message.text or "", media_urls=links(message.media or ()), carrier_ref=message.id
     )
 
 

@@ -45,6 +45,7 @@ from postdate.connectors.providers.reading import (
     decode_event,
     e164,
     known_sid,
+    links,
     refused,
     same,
     unclear,
@@ -192,8 +193,8 @@ class Bird:
         number = _value(message.receiver.connector) if message.receiver is not None else None
         recipient = prefix + number if number is not None else self._settings.sender
         content = message.body.text or message.body.image or message.body.file or _Content()
-        links = tuple(medium.media_url for medium in (*content.images, *content.files) if medium.media_url)
-        return Inbound(prefix + sender, recipient, content.text or "", media_urls=links, carrier_ref=message.id)
+        media = links(medium.media_url for medium in (*content.images, *content.files))
+        return Inbound(prefix + sender, recipient, content.text or "", media_urls=media, carrier_ref=message.id)
 
 
 def _text_body(submission: Submission) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from postdate.connectors.providers.reading import (
     by_status,
     decode,
     decode_event,
+    links,
     read_form,
     refused,
     unclear,
@@ -55,7 +56,6 @@ _EVENTS: Final = {"delivered": Event.DELIVER, "undelivered": Event.UNDELIVER, "r
 _ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _ADDRESS: Final = re.compile(r"[^\x00-\x1f\x7f]{1,160}")
 _BARE_NUMBER: Final = re.compile(r"[1-9][0-9]{7,14}")
-_URL: Final = re.compile(r"https?://[!-~]{1,2040}")
 _LONGEST_BODY: Final = 65_536
 
 # Anything that gives the text at a place of an event.
@@ -98,8 +98,8 @@ class Generic:
         return Request(self._settings.method, self._url.fill(values), headers, body)
 
     def _values(self, submission: Submission, context: Context) -> Mapping[str, str]:
-        links = [attachment.url for attachment in submission.attachments]
-        behind = links[1:] if self._carries_media else links
+        media = [attachment.url for attachment in submission.attachments]
+        behind = media[1:] if self._carries_media else media
         body = "\n".join(text for text in (submission.body, *behind) if text)
         left = max(submission.expires_at - context.at, 0)
         is_gsm7 = gsm7.is_gsm7(body)
@@ -108,7 +108,7 @@ class Generic:
             "from": submission.sender,
             "body": body,
             "sid": submission.sid,
-            "media_url": links[0] if links else "",
+            "media_url": media[0] if media else "",
             "events_url": context.events_url,
             "expires_at": format_iso(submission.expires_at),
             "expires_in": str(max(left // SECOND, 1)),
@@ -255,8 +255,7 @@ class Generic:
             several = found if isinstance(found, list) else [found]
         else:
             several = [self._text(fields, place)]
-        links = [one for one in several if isinstance(one, str) and _URL.fullmatch(one)]
-        return tuple(links[:_MOST_MEDIA])
+        return links(one for one in several if isinstance(one, str))[:_MOST_MEDIA]
 
     def _number(self, fields: Fields, place: str | None) -> str | None:
         text = self._text(fields, place)

@@ -37,6 +37,7 @@ from postdate.connectors.providers.reading import (
     decode,
     decode_event,
     known_sid,
+    links,
     refused,
     unclear,
 )
@@ -80,7 +81,7 @@ class _Payload(msgspec.Struct):
     owner: Address | None = None
     contact: Address | None = None
     content: LongText | None = None
-    attachments: Annotated[list[Url], Meta(max_length=MOST_MEDIA)] | None = None
+    attachments: Annotated[list[LongText], Meta(max_length=MOST_MEDIA)] | None = None
 
 
 class _Event(msgspec.Struct):
@@ -150,7 +151,7 @@ def _event(told: _Event, sid: str | None) -> CarrierEvent | None:
         case "message.phone.received":
             if data.contact is None or data.owner is None:
                 raise BadEvent("The message does not say from whom or to whom it is.")
-            media = tuple(data.attachments or ())
+            media = links(data.attachments or ())
             return Inbound(data.contact, data.owner, data.content or "", media_urls=media, carrier_ref=data.message_id)
     return None  # sent, missed calls, the phone's heartbeat
 

@@ -49,6 +49,7 @@ from postdate.connectors.providers.reading import (
     digits,
     e164,
     known_sid,
+    links,
     refused,
     same,
     seconds_left,
@@ -256,7 +257,7 @@ def _by_status(submission: Submission, message: _Message, answer: Answer) -> Out
 
 def _complaint(body: bytes) -> int:
     problem = decode(body, _Problem) or _Problem()
-    names = [name[0] for violation in problem.violations if (name := _LAST_NAME.search(violation.property))]
+    names = [name[0] for violation in problem.violations if (name := _LAST_NAME.search(violation.property[-64:]))]
     return next((_BY_PROPERTY[name] for name in names if name in _BY_PROPERTY), UNKNOWN_FAILURE)
 
 
@@ -267,8 +268,8 @@ def _event(told: _Told, sid: str | None) -> list[CarrierEvent]:
         raise BadEvent("A result is neither a delivery report nor an inbound message.")
     segments = told.message or ()
     text = told.text or "\n".join(segment.value for segment in segments if segment.value)
-    links = tuple(segment.url for segment in segments if segment.url)
-    return [Inbound(e164(told.sender), e164(told.to), text, media_urls=links, carrier_ref=told.message_id)]
+    media = links(segment.url for segment in segments)
+    return [Inbound(e164(told.sender), e164(told.to), text, media_urls=media, carrier_ref=told.message_id)]
 
 
 def _receipt(ref: str, told: _Told, status: _Status, sid: str | None) -> list[CarrierEvent]:

@@ -41,6 +41,7 @@ from postdate.connectors.providers.reading import (
     e164,
     fit_event,
     known_sid,
+    links,
     locked_out,
     out_of_credit,
     read_form,
@@ -200,10 +201,10 @@ def _inbound(told: _Told, fields: list[tuple[str, str]]) -> Inbound:
     recipient = told.shortcode or told.recipient
     if told.originator is None or recipient is None:
         raise BadEvent("The event is neither a status report nor an inbound message.")
-    links = tuple(value for name, value in fields if _MEDIA_FIELD.fullmatch(name) and value)
+    media = links(value for name, value in fields if _MEDIA_FIELD.fullmatch(name))
     text = told.body if told.body is not None else told.message
     ref = told.mid or told.id
-    return Inbound(e164(told.originator), e164(recipient), text or "", media_urls=links, carrier_ref=ref)
+    return Inbound(e164(told.originator), e164(recipient), text or "", media_urls=media, carrier_ref=ref)
 
 
 def _check(key: str, call: Call) -> None:

@@ -41,6 +41,7 @@ from postdate.connectors.providers.reading import (
     e164,
     fit_event,
     known_sid,
+    links,
     read_form,
     refused,
     same,
@@ -187,7 +188,7 @@ def _receipts(told: _Told, sid: str | None) -> list[CarrierEvent]:
 def _inbound(told: _Told, fields: dict[str, str]) -> Inbound:
     prefix = "whatsapp:" if told.type == "whatsapp" else ""
     # Counted from 1 in one page of the documentation, from 0 in another.
-    media = tuple(fields[name] for name in map("Media{}".format, range(MOST_MEDIA + 1)) if fields.get(name))
+    media = links(fields.get(f"Media{number}") for number in range(MOST_MEDIA + 1))
     return Inbound(
         prefix + e164(told.from_ or ""),
         prefix + e164(told.to or ""),

@@ -3,7 +3,7 @@
 import base64
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Final, TypeVar
@@ -26,6 +26,8 @@ OPERATORS_STATUSES: Final = frozenset({401, 402, 403, 404, 405, 407})
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
+_LINK: Final = re.compile(r"https?://[!-~]{1,4088}")
+_MOST_LINKS: Final = 50
 _NUMBER: Final = re.compile(r"[1-9][0-9]{8,14}")
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
@@ -164,6 +166,11 @@ def digits(address: str) -> str:
 def seconds_left(expires_at: Instant, at: Instant, fewest: int, most: int) -> int:
     """Return the whole seconds that a message is still worth delivering for, within what a carrier takes."""
     return max(fewest, min(most, (expires_at - at) // SECOND))
+
+
+def links(told: Iterable[str | None]) -> tuple[str, ...]:
+    """Return those of what a carrier gives as media of a received message that are links; the text counts without."""
+    return tuple(one for one in told if one is not None and _LINK.fullmatch(one))[:_MOST_LINKS]
 
 
 def known_sid(*told: str | None) -> str | None:

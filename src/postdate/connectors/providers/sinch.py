@@ -45,6 +45,7 @@ from postdate.connectors.providers.reading import (
     decode_event,
     e164,
     known_sid,
+    links,
     locked_out,
     refused,
     same,
@@ -251,8 +252,8 @@ def _receipt(told: _Delivery, sid: str | None) -> list[CarrierEvent]:
 
 def _inbound_media(told: _Media) -> Inbound:
     text = told.body.message or told.body.subject or ""
-    links = tuple(medium.url for medium in told.body.media or () if medium.url)
-    return Inbound(e164(told.sender), e164(told.to), text, media_urls=links, carrier_ref=told.id)
+    media = links(medium.url for medium in told.body.media or ())
+    return Inbound(e164(told.sender), e164(told.to), text, media_urls=media, carrier_ref=told.id)
 
 
 def _check(secret: str, call: Call) -> None:

@@ -42,6 +42,7 @@ from postdate.connectors.providers.reading import (
     decode,
     decode_event,
     known_sid,
+    links,
     locked_out,
     unclear,
 )
@@ -282,7 +283,7 @@ def _inbound(told: _Message) -> Inbound:
     if not sender or not recipient:
         raise BadEvent("The inbound message has no sender or no recipient.")
     prefix = "whatsapp:" if told.type == "WHATSAPP" else ""
-    media = tuple(medium.url for medium in told.media or () if medium.url)
+    media = links(medium.url for medium in told.media or ())
     return Inbound(prefix + sender, prefix + recipient, _words(told), media_urls=media, carrier_ref=told.id)
 
 

@@ -42,6 +42,7 @@ from postdate.connectors.providers.reading import (
     decode,
     fit_event,
     known_sid,
+    links,
     locked_out,
     read_form,
     same,
@@ -184,9 +185,8 @@ class Twilio:
             return Heard(_receipts(told, call.sid))
         if told.from_ is None or told.to is None or told.body is None:
             raise BadEvent("The event is neither a status callback nor an inbound message.")
-        return Heard(
-            [Inbound(told.from_, told.to, told.body, media_urls=_media(dict(fields)), carrier_ref=told.message_sid)]
-        )
+        media = links(map(dict(fields).get, map("MediaUrl{}".format, range(MOST_MEDIA))))
+        return Heard([Inbound(told.from_, told.to, told.body, media_urls=media, carrier_ref=told.message_sid)])
 
     def question(self, submission: Submission, context: Context) -> Request:
         """Return the GET of what was sent from this sender to this recipient since the day of `SendAt`."""
@@ -221,10 +221,6 @@ def _receipts(told: _Told, sid: str | None) -> list[CarrierEvent]:
     code = int(told.error_code) if _CODE.fullmatch(told.error_code) else 0
     failure = (code if code in _CODES else UNKNOWN_FAILURE) if event is Event.UNDELIVER else None
     return [Receipt(told.message_sid, event, failure, known_sid(sid))]
-
-
-def _media(fields: dict[str, str]) -> tuple[str, ...]:
-    return tuple(fields[name] for name in map("MediaUrl{}".format, range(MOST_MEDIA)) if fields.get(name))
 
 
 def _spellings(url: str) -> list[str]:

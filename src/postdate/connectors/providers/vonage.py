@@ -49,6 +49,7 @@ from postdate.connectors.providers.reading import (
     decode_event,
     e164,
     known_sid,
+    links,
     locked_out,
     same,
     seconds_left,
@@ -303,7 +304,7 @@ def _inbound(told: _Told) -> Inbound:
         prefix + e164(told.sender),
         prefix + e164(told.to),
         told.text if told.text is not None else caption,
-        media_urls=tuple(medium.url for medium in media if medium.url),
+        media_urls=links(medium.url for medium in media),
         carrier_ref=told.message_uuid,
     )
 
