@@ -208,11 +208,7 @@ CALLS: list[tuple[dict[str, str], str | None, list[CarrierEvent]]] = [
     (STATUS | {"MessageStatus": "failed", "ErrorCode": "21610"}, SID, [Receipt(THEIRS, Event.UNDELIVER, 21610, SID)]),
     (STATUS | {"MessageStatus": "failed"}, SID, [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)]),
     (
-        STATUS | {"MessageStatus": "failed", "ErrorCode": "1" * 9**4},
-        SID,
-        [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)],
-    ),
-    (
+        STATUS | {"MessageStatus": "failed", "ErrorCode": "1" * 5_000},
         SID,
         [Receipt(THEIRS, Event.UNDELIVER, 30008, SID)],
     ),
