@@ -160,6 +160,9 @@ async def test_what_apprise_does_not_take_was_not_sent() -> None:
     async with serving(handler) as url, connected(f"{url}/{{to}}") as connector:
         (outcome,) = await outcomes(connector, submission(body="half of \ud83d"))
     assert isinstance(outcome, Refused)
+    async with connected("json://127.0.0.1/{to}") as connector:
+        (outcome,) = await outcomes(connector, replace(submission(), channel=Channel.WHATSAPP))
+    assert isinstance(outcome, Refused)
     sid, token = f"AC{'0' * 32}", "0" * 32
     # Found out by Apprise before it sends: a sender that Twilio's plugin does not take.
     async with connected(f"twilio://{sid}:{token}@{{from}}/{{to}}") as connector:

@@ -22,6 +22,7 @@ from postdate.connectors.contract import Condition, OnEvent, State, Submission
 from postdate.connectors.errands import Errand, Errands, show
 from postdate.connectors.providers.contract import UNKNOWN_FAILURE, HttpSettings, Secret
 from postdate.connectors.providers.template import Template
+from postdate.core.address import Channel
 from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused
 
 INSTALL: Final = "the package apprise is not installed: pip install 'postdate[apprise]', then start again"
@@ -92,6 +93,9 @@ class AppriseConnector:
     async def _carry(self, errand: Errand) -> None:
         assert self._executor is not None
         submission = errand.submission
+        if submission.channel is not Channel.SMS:
+            errand.outcome = Refused(21612, "this connection carries SMS only")
+            return
         text = "\n".join([submission.body, *(attachment.url for attachment in submission.attachments)]).strip("\n")
         try:
             text.encode()

@@ -158,6 +158,8 @@ ANSWERS: list[tuple[int, object, dict[str, str], Outcome | type[Outcome]]] = [
     (403, b"", {}, LOCKED_OUT),
     (403, {"code": 20003}, {}, LOCKED_OUT),
     (404, {"code": 20404}, {}, LOCKED_OUT),
+    (400, {"code": 21609}, {}, Busy),
+    (404, {"code": 21701}, {}, Busy),
     (403, {"code": 90010}, {}, LOCKED_OUT),
     (429, {"code": 20429}, {"retry-after": "3"}, Busy(3 * SECOND, "the carrier answered 429")),
     (429, b"", {}, Busy(None, "the carrier answered 429")),

@@ -51,9 +51,9 @@ from postdate.connectors.providers.reading import (
 )
 from postdate.core.address import Channel
 from postdate.core.callback import sign
-from postdate.core.instant import SECOND, Instant, InvalidInstant, format_iso, parse_date_filter
+from postdate.core.instant import MINUTE, SECOND, Instant, InvalidInstant, format_iso, parse_date_filter
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused
+from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused
 from postdate.core.sid import is_sid
 
 MOST_MEDIA: Final = 10
@@ -62,6 +62,8 @@ LONGEST_VALIDITY: Final = 36_000
 _CODES: Final = range(10_000, 100_000)
 # About the operator's account with Twilio: no fault of the customer's, so the message waits.
 _OPERATORS: Final = frozenset({20003, 20005, 20006, 20403, 20404, 90010})
+# About what the operator has set here: our URL for status callbacks, and the messaging service.
+_SETTINGS: Final = frozenset({21609, 21701, 21705})
 _LATER: Final = frozenset({14107, 20429, 21611, 21702, 63017, 63018})  # too fast, a full queue, a service that is away
 _UNCERTAIN: Final = frozenset({408, 409})
 _RECEIPTS: Final = {
@@ -170,6 +172,8 @@ class Twilio:
             return busy(answer)
         if code in _OPERATORS:
             return locked_out()
+        if code in _SETTINGS:
+            return Busy(MINUTE, "the carrier cannot use this node's URL, or does not know the messaging service")
         if answer.status in OPERATORS_STATUSES and (answer.status == 401 or code not in _CODES):
             return by_status(answer) or unclear(answer)
         if code is not None and 400 <= answer.status <= 499 and answer.status not in _UNCERTAIN:
