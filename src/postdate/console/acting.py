@@ -12,7 +12,7 @@ from postdate.api.parts import Parts
 from postdate.api.twilio import Form
 from postdate.core.resources import Account
 
-_EMPTY = Form({})
+EMPTY = Form({})
 Values = Mapping[str, str | Sequence[str] | None]
 
 
@@ -24,13 +24,17 @@ def as_form(values: Values) -> Form:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a handler is asked: what stands in the path of its route, in the query and in the form."""
+    """What a handler is asked: what stands in the path of its route, in the query and in the form.
 
-    form: Form = _EMPTY
+    `key` makes a repeat harmless, as the header Idempotency-Key does.
+    """
+
+    form: Form = EMPTY
     params: Mapping[str, str] = field(default_factory=dict)
-    query: Form = _EMPTY
+    query: Form = EMPTY
     method: str = "POST"
     path: str = "/"
+    key: str = ""
 
 
 async def act(parts: Parts, actor: Account, account: Account, handler: Handler, asked: Asked) -> Answer:
@@ -41,7 +45,7 @@ async def act(parts: Parts, actor: Account, account: Account, handler: Handler, 
             method=asked.method,
             path=asked.path,
             params={"account_sid": account.sid, **asked.params},
-            headers={},
+            headers={b"idempotency-key": asked.key.encode()} if asked.key else {},
             query=asked.query,
             form=asked.form,
             body=b"",

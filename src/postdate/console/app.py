@@ -84,8 +84,8 @@ class Console:
 
     def __init__(self, parts: Parts, watch: Clock, screens: Sequence[Screen] = SCREENS) -> None:
         self.tools = Tools.make(parts, watch)
-        self._screens = screens
-        router = Router(_routes(self.tools, screens), redirect_slashes=False, default=self._not_found)
+        self._screens = tuple(screen for screen in screens if screen.on(parts))
+        router = Router(_routes(self.tools, self._screens), redirect_slashes=False, default=self._not_found)
         self._router: ASGIApp = ServerErrorMiddleware(router, handler=self._failed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from postdate.api.parts import Parts
 from postdate.console.view import View
 from postdate.core.resources import Role
 
@@ -52,11 +53,20 @@ class Nav:
     group: str = "messages"
 
 
+def everywhere(parts: Parts) -> bool:
+    """Say that every node has the screen."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """One screen: `name` is its catalogue, and the beginning of its words in the audit log."""
+    """One screen: `name` is its catalogue, and the beginning of its words in the audit log.
+
+    `on` says whether a node has it.
+    """
 
     name: str
     pages: tuple[Page, ...]
     actions: tuple[Action, ...] = ()
     nav: Nav | None = None
+    on: Callable[[Parts], bool] = everywhere

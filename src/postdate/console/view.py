@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from postdate.api.endpoint import Answer, Handler
 from postdate.api.parts import Parts
 from postdate.api.twilio import Form
+from postdate.clock import TestClock
 from postdate.console import cookies, languages, times
 from postdate.console.acting import Asked, Values, act, as_form
 from postdate.console.cookies import Note
@@ -83,6 +84,12 @@ class View:
         return self.parts.clock.now()
 
     @property
+    def test_clock(self) -> TestClock | None:
+        """Return the clock that can be moved, where the node runs on one."""
+        clock = self.parts.clock
+        return clock if isinstance(clock, TestClock) else None
+
+    @property
     def address(self) -> str:
         """Return the address that the request came from."""
         return self.http.client.host if self.http.client is not None else ""
@@ -132,6 +139,11 @@ class View:
         """Return a text in the viewer's language."""
         return languages.translate(self.language, key, **values)
 
+    def rich(self, key: str, **values: object) -> Markup:
+        """Return a text with what stands in it between backticks as code."""
+        parts = self.t(key, **values).split("`")
+        return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
+
     def explain(self, code: int) -> str:
         """Return what an error code means and what to do, in the viewer's language."""
         return languages.explain(self.language, code)
@@ -155,13 +167,15 @@ class View:
         form: Form | Values | None = None,
         params: Mapping[str, str] | None = None,
         method: str = "POST",
+        key: str = "",
     ) -> Answer:
         """Let one of the API's handlers do something for the account that is shown; raise what it raises.
 
-        `form` is the person's own where nothing else is given; `params` are those in the path of the handler's route.
+        `form` is the person's own where nothing else is given; `params` are those in the path of the handler's route;
+        `key` is an idempotency key.
         """
         chosen = self.form if form is None else form if isinstance(form, Form) else as_form(form)
-        asked = Asked(form=chosen, query=self.query, params=params or dict(self.params), method=method)
+        asked = Asked(form=chosen, query=self.query, params=params or dict(self.params), method=method, key=key)
         return await act(self.parts, self.actor, self.account, handler, asked)
 
     # -- answering ---------------------------------------------------------------------------------------------------
