@@ -41,11 +41,13 @@ def read_local(text: str, zone: ZoneInfo) -> Instant:
         raise NoLocalTime
     day = read_day(found[1])
     try:
-        naive = datetime(day.year, day.month, day.day, int(found[2]), int(found[3]), int(found[4] or 0))
+        there = datetime(
+            day.year, day.month, day.day, int(found[2]), int(found[3]), int(found[4] or 0), tzinfo=zone, fold=1
+        )
     except ValueError:
         raise NoLocalTime from None
-    at = _instant(naive.replace(tzinfo=zone, fold=1))
-    if local(at, zone).replace(tzinfo=None) != naive:
+    at = _instant(there)
+    if local(at, zone).replace(tzinfo=None, fold=0) != there.replace(tzinfo=None, fold=0):
         raise NoLocalTime(skipped=True)
     return at
 

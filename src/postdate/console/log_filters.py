@@ -36,6 +36,11 @@ class LogFilters:
     asked: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """Return every filter by its name, as its field shows it."""
+        return {name: self.given.get(name, "") for name in FILTERS}
+
     def address(self, path: str, **more: str) -> str:
         """Return the address of a page with these filters."""
         query = urlencode({**self.given, **more})

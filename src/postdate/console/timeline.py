@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from postdate.core.callback import redacted
 from postdate.core.instant import Instant
 from postdate.core.trail import Kind, Step
 from postdate.store.contract import Called
@@ -65,8 +64,3 @@ def is_answered(call: Called) -> bool:
 def fields_of(form: str) -> list[tuple[str, str]]:
     """Return the parameters of a request as it was sent; what was cut off at the end is left out."""
     return parse_qsl(form, keep_blank_values=True)[:MOST_FIELDS]
-
-
-def shown_url(call: Called, hides: bool) -> str:
-    """Return where a call went; without the values of its query where the viewer hides numbers."""
-    return redacted(call.url) if hides else call.url

@@ -18,6 +18,7 @@ from postdate.console.local_times import NoLocalTime, bounds_of_days, bounds_of_
 from postdate.console.log_filters import services_of
 from postdate.console.page import Action, Nav, Page, Screen
 from postdate.console.view import View
+from postdate.console.words import Words
 from postdate.core.errors import Rejected
 from postdate.core.instant import HOUR, Instant
 from postdate.core.message import Message, Status
@@ -85,6 +86,7 @@ async def _page(view: View, result: Canceling | None) -> Response:
     digest = digest_of_view((view.hides, days, [(m.sid, m.due_at, m.status) for m in found.messages]))
     here = _address(day, today, service)
     values = {
+        "words": Words(view),
         "days": days,
         "days_at_first": DAYS_AT_FIRST,
         "day": day,
@@ -144,9 +146,7 @@ async def _read(
     return await view.parts.store.search(query)
 
 
-async def _hours(
-    view: View, bounds: Sequence[Instant], listed: Sequence[Message], service: str | None
-) -> list[_Hour]:
+async def _hours(view: View, bounds: Sequence[Instant], listed: Sequence[Message], service: str | None) -> list[_Hour]:
     """Return the hours in which something goes out, with those of their messages that are on this page."""
     counted = await view.parts.store.overview(view.account.sid, at=view.now, since=view.now, bounds=bounds)
     found = []

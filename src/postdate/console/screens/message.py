@@ -9,8 +9,9 @@ from postdate.api import messages
 from postdate.api.twilio import message_json
 from postdate.console.cursors import digest_of_view
 from postdate.console.local_times import NoLocalTime, read_local, written_local
-from postdate.console.timeline import entries, fields_of, is_answered, shown_url
+from postdate.console.timeline import entries, fields_of, is_answered
 from postdate.console.view import View
+from postdate.console.words import Words
 from postdate.core import trail
 from postdate.core.errors import Rejected
 from postdate.core.instant import MINUTE, Instant, format_iso
@@ -37,6 +38,7 @@ async def show(view: View) -> Response:
         return Response(status_code=204)
     service = view.parts.directory.find(Service, found.service_sid)
     values = {
+        "words": Words(view),
         "message": found,
         "inbound": found.direction is Direction.INBOUND,
         "service": service,
@@ -50,7 +52,6 @@ async def show(view: View) -> Response:
         "resched": _window(view, found, service),
         "fields_of": fields_of,
         "is_answered": is_answered,
-        "shown_url": shown_url,
     }
     if view.by_htmx and view.http.method == "GET":
         return view.fragment("message.html", "state", **values)

@@ -7,12 +7,13 @@ from starlette.responses import Response, StreamingResponse
 
 from postdate.console import spreadsheet
 from postdate.console.cursors import digest_of_view, read_cursor, write_cursor
-from postdate.console.log_filters import LogFilters, read_filters, services_of, whole_sid
+from postdate.console.log_filters import STATUSES, LogFilters, read_filters, services_of, whole_sid
 from postdate.console.page import Action, Nav, Page, Screen
 from postdate.console.screens import message
 from postdate.console.view import View
+from postdate.console.words import Words
 from postdate.core.instant import Instant
-from postdate.core.message import Message
+from postdate.core.message import Direction, Message
 from postdate.core.resources import Role
 from postdate.flow.export import export_pages
 from postdate.store.contract import Cursor, MessageQuery
@@ -53,6 +54,7 @@ def _page(view: View, filters: LogFilters, found: _Listing, is_first: bool) -> R
         (view.hides, found.older, found.onward, [(m.sid, m.status, m.updated_at, m.doubt_at) for m in found.messages])
     )
     values = {
+        "words": Words(view),
         "messages": found.messages,
         "newer": found.newer,
         "older": found.older,
@@ -60,6 +62,8 @@ def _page(view: View, filters: LogFilters, found: _Listing, is_first: bool) -> R
         "onward": found.onward,
         "filters": filters,
         "services": services,
+        "statuses": [(status, view.t(f"frame.status.{status}")) for status in STATUSES],
+        "directions": [(one, view.t(f"messages.directions.{one}")) for one in Direction],
         "live": filters.address(_PATH, Seen=digest) if is_first else "",
     }
     if not view.by_htmx:
@@ -93,9 +97,7 @@ async def _newer(view: View, filters: LogFilters, after: Cursor) -> _Listing | N
 
 
 def _query(view: View, filters: LogFilters, after: Cursor | None, reverse: bool = False) -> MessageQuery:
-    return MessageQuery(
-        account_sid=view.account.sid, limit=PAGE_SIZE, after=after, reverse=reverse, **filters.asked
-    )
+    return MessageQuery(account_sid=view.account.sid, limit=PAGE_SIZE, after=after, reverse=reverse, **filters.asked)
 
 
 def _place(found: Message) -> Cursor:

@@ -6,8 +6,9 @@ from starlette.responses import Response
 
 from postdate.console.cursors import digest_of_view
 from postdate.console.page import Nav, Page, Screen
-from postdate.console.timeline import fields_of, is_answered, shown_url
+from postdate.console.timeline import fields_of, is_answered
 from postdate.console.view import View
+from postdate.console.words import Words
 from postdate.core.sid import is_sid
 from postdate.store.contract import CallQuery
 
@@ -32,6 +33,7 @@ async def show(view: View) -> Response:
     given = {"Message": message, "Failed": "true" if failed else ""}
     digest = digest_of_view((view.hides, further, [row.id for row in rows]))
     values = {
+        "words": Words(view),
         "rows": rows,
         "message": message,
         "wrong": wrong,
@@ -41,7 +43,6 @@ async def show(view: View) -> Response:
         "live": _address({**given, "Seen": digest}) if after is None and not wrong else "",
         "fields_of": fields_of,
         "is_answered": is_answered,
-        "shown_url": shown_url,
     }
     if not view.by_htmx:
         return view.render("webhooks.html", **values)
