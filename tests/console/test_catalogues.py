@@ -81,7 +81,7 @@ def test_no_two_screens_have_a_name_or_a_path_in_common() -> None:
 
 def literal_keys(text: str) -> set[str]:
     """Return the keys that stand in a template or a module, without those that are put together."""
-    return set(re.findall(r"(?<![\w.])(?:view\.)?t\(\s*f?[\"']([a-z_]+\.[\w.]+)[\"']\s*[,)]", text))
+    return set(re.findall(r"(?<![\w.])(?:view\.)?(?:t|rich)\(\s*f?[\"']([a-z_]+\.[\w.]+)[\"']\s*[,)]", text))
 
 
 @pytest.mark.parametrize("path", [*TEMPLATES, *SOURCES], ids=lambda path: path.name)

@@ -264,7 +264,7 @@ async def test_settings_are_shown_as_they_are_without_secrets(tmp_path: Path, mo
     rows = {
         found[0]: (found[1], found[2])
         for found in re.findall(
-            r"<code>(\w+)</code>.*?<td class=\"mono body\">(.*?)</td>.*?<span class=\"badge \w+\">(.*?)</span>",
+            r"<code>(\w+)</code>.*?<td class=\"mono body\"[^>]*>(.*?)</td>.*?<span class=\"badge \w+\">(.*?)</span>",
             page,
             re.S,
         )

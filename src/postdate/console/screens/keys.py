@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from postdate.api import keys
+from postdate.console.acting import EMPTY
 from postdate.console.page import Action, Nav, Page, Screen
 from postdate.console.view import View
 from postdate.core.errors import Rejected
@@ -27,7 +28,7 @@ async def create(view: View) -> Response:
     if not name:
         raise Rejected(20001, view.t("keys.nameless"))
     answer = await view.act(keys.create, {"FriendlyName": name})
-    view.about, view.detail = answer.json["sid"], name
+    view.about, view.detail, view.form = answer.json["sid"], name, EMPTY
     return _page(view, answer.json)
 
 

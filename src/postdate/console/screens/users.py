@@ -10,6 +10,7 @@ from typing import Any
 from starlette.responses import Response
 
 from postdate.api.configuration import sid_for
+from postdate.console.acting import EMPTY
 from postdate.console.links import KEY_BYTES
 from postdate.console.page import Action, Nav, Page, Screen
 from postdate.console.rendering import PREFIX
@@ -102,7 +103,7 @@ async def _invited(view: View, user: User) -> Response:
     until = Instant(view.tools.watch.now() + INVITED_FOR)
     user = changed(user, invite_digest=digest_of_token(key), invite_expires_at=until, updated_at=view.now)
     await view.parts.directory.put(user)
-    view.about = user.sid
+    view.about, view.form = user.sid, EMPTY
     return _page(view, link=f"{view.parts.base_url()}{PREFIX}/welcome?key={key}", link_for=user)
 
 
