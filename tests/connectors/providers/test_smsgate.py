@@ -99,6 +99,7 @@ ANSWERS: list[tuple[int, object, Outcome | type[Outcome]]] = [
     (403, b"", LOCKED_OUT),
     (404, b"", Busy),
     (405, b"", Busy),
+    (402, b"", Busy),
     (408, b"", InDoubt),
     (429, b"", Busy(None, "the carrier answered 429")),
     (503, FULL, Busy(None, "the carrier answered 503")),

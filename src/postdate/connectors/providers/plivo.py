@@ -38,6 +38,7 @@ from postdate.connectors.providers.reading import (
     basic,
     by_status,
     decode,
+    digits,
     e164,
     fit_event,
     known_sid,
@@ -141,8 +142,8 @@ class Plivo:
         else:
             kind = "mms" if media else "sms"
         content: dict[str, object] = {
-            "src": _bare(submission.sender),
-            "dst": _bare(submission.recipient),
+            "src": digits(submission.sender),
+            "dst": digits(submission.recipient),
             "type": kind,
             "url": context.events_url,
             "method": "POST",
@@ -196,10 +197,6 @@ def _inbound(told: _Told, fields: dict[str, str]) -> Inbound:
         media_urls=media,
         carrier_ref=told.message_uuid,
     )
-
-
-def _bare(address: str) -> str:
-    return address.removeprefix("whatsapp:").removeprefix("+")
 
 
 # --- signatures ------------------------------------------------------------------------------------------------------

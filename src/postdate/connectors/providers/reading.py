@@ -159,8 +159,9 @@ def e164(number: str) -> str:
 
 
 def digits(address: str) -> str:
-    """Return a number without its plus, for carriers that want it so; a short code or a name as it is."""
-    return address[1:] if address[:1] == "+" and address[1:].isdigit() else address
+    """Return a number without its plus or channel, for carriers that want it so; a short code or a name as it is."""
+    plain = address.removeprefix("whatsapp:")
+    return plain[1:] if plain[:1] == "+" and plain[1:].isdigit() else plain
 
 
 def seconds_left(expires_at: Instant, at: Instant, fewest: int, most: int) -> int:

@@ -35,16 +35,16 @@ from postdate.connectors.providers.contract import (
     Url,
 )
 from postdate.connectors.providers.reading import (
+    OPERATORS_STATUSES,
     Address,
     Id,
     LongText,
     basic,
     busy,
+    by_status,
     decode,
     decode_event,
     known_sid,
-    locked_out,
-    misaddressed,
     same,
     seconds_left,
     unclear,
@@ -140,12 +140,8 @@ class SmsGate:
                 return Accepted(told.id)
             case 409:
                 return Accepted(submission.sid)  # only we can have used it: an earlier attempt got there
-            case 401 | 403:
-                return locked_out()
-            case 404 | 405:
-                return misaddressed()
-            case 429:
-                return busy(answer)
+            case status if status in OPERATORS_STATUSES or status == 429:
+                return by_status(answer) or unclear(answer)
             case 503 if told.message is not None and told.message.endswith(_QUEUE_FULL):
                 return busy(answer)
             case status if 400 <= status <= 499 and status != 408:

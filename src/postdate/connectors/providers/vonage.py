@@ -47,6 +47,7 @@ from postdate.connectors.providers.reading import (
     by_status,
     decode,
     decode_event,
+    digits,
     e164,
     known_sid,
     links,
@@ -191,8 +192,8 @@ class Vonage:
         if submission.channel is Channel.WHATSAPP and len(submission.attachments) > 1:
             return Refused(_TOO_MANY_MEDIA, "this carrier takes one media file in a WhatsApp message")
         content = _content(submission) | {
-            "to": _bare(submission.recipient),
-            "from": _bare(submission.sender),
+            "to": digits(submission.recipient),
+            "from": digits(submission.sender),
             "client_ref": submission.sid,
             "webhook_url": context.events_url,
             "webhook_version": "v1",
@@ -307,10 +308,6 @@ def _inbound(told: _Told) -> Inbound:
         media_urls=links(medium.url for medium in media),
         carrier_ref=told.message_uuid,
     )
-
-
-def _bare(address: str) -> str:
-    return address.removeprefix("whatsapp:").removeprefix("+")
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
