@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sqlite3
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,21 @@ def test_a_part_that_fails_ends_the_node_and_says_why(tmp_path: Path) -> None:
     assert "The node stopped because a part of it failed: " in err
     logged = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     assert any("Traceback" in line.get("exception", "") for line in logged)
+
+
+def test_the_first_start_prints_a_one_time_link_and_logs_nothing_of_it(tmp_path: Path) -> None:
+    links = []
+    for _ in range(2):
+        with serving("--log-level", "debug", cwd=tmp_path) as node:
+            (link,) = re.findall(
+                r"console +(http://127\.0\.0\.1:\d+/console/welcome\?key=[\w-]{43})  \(once:", node.head
+            )
+            links.append(link.partition("key=")[2])
+            with urllib.request.urlopen(link) as answer:
+                assert answer.status == 200
+            _, out, err = node.end()
+            assert links[-1] not in err
+            assert out.count(links[-1]) == 1
+    assert links[0] != links[1], "it is made anew while nobody has signed in"
+    kept = [path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file()]
+    assert not [link for link in links for content in kept if link.encode() in content]

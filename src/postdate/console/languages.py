@@ -16,6 +16,7 @@ from postdate.core.errors import MEANINGS
 LANGUAGES = MappingProxyType({"en": "English", "ja": "日本語"})
 DEFAULT = "en"
 _MOST_PREFERENCES = 10
+_FORMS = {"one", "other"}
 
 Text = str | Mapping[str, str]
 
@@ -31,7 +32,7 @@ def catalogue(language: str) -> Mapping[str, Text]:
 
 
 def _add(found: dict[str, Text], place: str, value: Any) -> None:
-    if isinstance(value, str) or "other" in value:
+    if isinstance(value, str) or ("other" in value and set(value) <= _FORMS):
         found[place] = value
         return
     for name, inner in value.items():
