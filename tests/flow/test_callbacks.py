@@ -19,6 +19,7 @@ from postdate.core.instant import SECOND
 from postdate.core.message import Event, Message, Options, Status
 from postdate.core.outcome import Refused
 from postdate.core.resources import Application
+from postdate.flow import callbacks
 from postdate.flow.callbacks import MOST_AT_ONCE, MOST_TO_ONE_SERVER
 from postdate.store.contract import StoreError, StoreFull, StoreUnavailable
 from tests.flow.building import (
@@ -403,6 +404,88 @@ async def test_a_thousand_messages_are_told_of_each_status_in_order(flow: Flow, 
     for sid, status in dict.fromkeys(customer.told):
         told[sid].append(status)
     assert Counter(map(tuple, told.values())) == {("queued", "sent"): 1_000}
+    assert await flow.outbox() == []
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ten calls to one server be in memory, thirty in all, and four more be read at once."""
+    for name, value in (("MOST_KEPT_OF_ONE_SERVER", 10), ("MOST_KEPT", 30), ("MOST_READ", 4)):
+        monkeypatch.setattr(callbacks, name, value)
+
+
+def in_order(customer: Customer, messages: Sequence[Message], life: Sequence[str]) -> bool:
+    told: dict[str, list[str]] = {message.sid: [] for message in messages}
+    for sid, status in customer.told:
+        told[sid].append(status)
+    return all(statuses == list(life) for statuses in told.values())
+
+
+async def test_what_a_commit_hands_over_is_not_read_again(flow: Flow, customer: Customer) -> None:
+    await flow.settle()
+    before = Counter(flow.store.calls)["due_callbacks"]
+    messages = await flow.send_many(50, None, callback_url=customer.url)
+    await flow.settle()
+    assert in_order(customer, messages, ["queued", "sent"])
+    assert Counter(flow.store.calls)["due_callbacks"] == before
+
+
+@pytest.mark.usefixtures("little_room")
+async def test_what_finds_no_room_is_read_later_and_told_once_and_in_order(flow: Flow, customer: Customer) -> None:
+    slow = Slow()
+    customer.serve = slow
+    messages = await flow.send_many(100, None, callback_url=customer.url)
+    await until(lambda: len(flow.carrier.sids) == 100)
+    await a_moment()
+    assert flow.callbacks.kept == 10
+    assert len(customer.calls) <= 10
+    slow.let.set()
+    await flow.settle()
+    assert in_order(customer, messages, ["queued", "sent"])
+    assert flow.callbacks.kept == 0
+    assert Counter(flow.store.calls)["due_callbacks"] < 200, "it reads when there is room, not all the time"
+    assert await flow.outbox() == []
+
+
+@pytest.mark.usefixtures("little_room")
+async def test_a_server_without_room_holds_up_nobody_whose_calls_are_on_disk(flow: Flow) -> None:
+    slow, ends = Slow(), ("", "/", "/status", "?a=b", "#rc=1")
+    async with two_customers(slow) as (one, other):
+        for number in range(40):
+            await flow.send(recipient=recipient(number), callback_url=f"{one.url}{ends[number % len(ends)]}")
+        await until(lambda: len(flow.carrier.sids) == 40)
+        called = len(one.calls)
+        flow.callbacks.wake()  # what comes now is read from the disk
+        messages = [await flow.send(recipient=recipient(9_000 + n), callback_url=other.url) for n in range(20)]
+        await until(lambda: len(other.calls) == 40, SHORTLY)
+        assert in_order(other, messages, ["queued", "sent"])
+        assert len(one.calls) == called <= 10
+        slow.let.set()
+        await flow.settle()
+        assert len(one.calls) == 80
+        assert twice(one.told) == []
+
+
+@pytest.mark.usefixtures("little_room")
+async def test_an_outbox_larger_than_the_memory_is_told_after_a_restart(flow: Flow, customer: Customer) -> None:
+    slow = Slow()
+    customer.serve = slow
+    messages = await flow.send_many(60, None, callback_url=f"{customer.url}#rc=2")
+    await until(lambda: flow.carrier.sids != [] and len(flow.carrier.sids) == 60)
+    await a_moment()
+    await flow.kill()
+    slow.let.set()
+    customer.calls.clear()
+    customer.serve = in_turn(hang_up, hang_up, hang_up)
+    await flow.start()
+    await flow.settle()
+    await flow.advance(30)
+    assert {tuple(dict.fromkeys(customer.statuses(message)))[:1] for message in messages} == {("queued",)}
+    assert len(set(customer.told)) >= 60
+    assert len(customer.told) == len(set(customer.told)) + 3
     assert await flow.outbox() == []
 
 

@@ -96,6 +96,11 @@ class Callbacks:
         at_rest = self._settling is None or self._settling_alarm.idle
         return self._alarm.idle and not self._calling and at_rest
 
+    @property
+    def kept(self) -> int:
+        """Return how many calls are in memory, without those that wait for their next attempt."""
+        return self._kept
+
     def take(self, rows: Sequence[CallbackRow]) -> None:
         """Take calls that are on disk now; those that there is no room for are read later."""
         for row in rows:

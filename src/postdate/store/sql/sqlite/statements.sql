@@ -223,11 +223,11 @@ DELETE FROM inbound_parts WHERE (connection, sender, recipient, ref, total) IN (
   SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1));
 
 -- name: due_callbacks
--- Read calls that are due from ?4 to ?1, oldest first, but none to URLs that begin as one of ?2.
+-- Read calls that are due from ?4 to ?1, oldest first, but none to URLs that begin as one of ?2, a # behind them.
 SELECT json_group_array(json_array(due_at, id, account_sid, message_sid, status, url, attempts, first_at, sender,
   recipient, service_sid, error_code))
 FROM (SELECT * FROM callbacks WHERE due_at < ?1 AND due_at >= ?4
-        AND NOT EXISTS (SELECT 1 FROM json_each(?2) b WHERE substr(url, 1, length(b.value)) = b.value)
+        AND NOT EXISTS (SELECT 1 FROM json_each(?2) b WHERE substr(url || '#', 1, length(b.value)) = b.value)
       ORDER BY due_at, id LIMIT ?3);
 
 -- name: drop_callbacks
