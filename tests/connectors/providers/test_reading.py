@@ -1,14 +1,33 @@
 """What all providers read alike: what statuses mean, whose word on a SID counts, and texts of enemies."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from postdate.connectors.contract import Receipt
-from postdate.connectors.providers import bandwidth, bird, httpsms, infobip, messagebird, sinch, smsgate, vonage
+from postdate.connectors.kinds import KINDS, kind_of, read_settings
+from postdate.connectors.providers import (
+    aws,
+    bandwidth,
+    bird,
+    generic,
+    httpsms,
+    infobip,
+    messagebird,
+    plain_http,
+    plivo,
+    sinch,
+    smsgate,
+    telnyx,
+    twilio,
+    vonage,
+    whatsapp,
+)
 from postdate.connectors.providers.contract import BadEvent, Provider
 from postdate.connectors.providers.reading import (
     OPERATORS_STATUSES,
@@ -20,8 +39,8 @@ from postdate.connectors.providers.reading import (
     read_retry_after,
 )
 from postdate.core.instant import DAY
-from postdate.core.outcome import Busy, InDoubt
-from tests.connectors.providers.building import NOW, SID, answer, call
+from postdate.core.outcome import Busy, InDoubt, Outcome, Refused
+from tests.connectors.providers.building import NOW, SID, answer, call, submission
 
 OTHER = "SM000000000000000000000000000000ff"
 
@@ -77,6 +96,58 @@ REPEATED: dict[str, tuple[Provider, object]] = {
         {"type": "message.phone.delivered", "data": {"id": "x", "request_id": OTHER}},
     ),
 }  # fmt: skip
+
+
+PROVIDERS: tuple[ModuleType, ...] = (
+    aws, bandwidth, bird, generic, httpsms, infobip, messagebird, plain_http, plivo, sinch, smsgate, telnyx, twilio,
+    vonage, whatsapp,
+)  # fmt: skip
+SAMPLES: dict[str, dict[str, str]] = {
+    "twilio": {"account_sid": "AC" + "0" * 32, "auth_token": "t"},
+    "vonage": {"api_key": "k", "api_secret": "s"},
+    "telnyx": {"api_key": "k"},
+    "plivo": {"auth_id": "MA" + "0" * 18, "auth_token": "t"},
+    "sinch": {"service_plan_id": "p", "api_token": "t"},
+    "infobip": {"api_key": "k"},
+    "bird": {"access_key": "k", "workspace_id": "w", "channel_id": "c", "sender": "+15550001111"},
+    "messagebird": {"access_key": "k"},
+    "bandwidth": {"account_id": "a", "username": "u", "password": "p", "application_id": "i"},
+    "aws": {"access_key_id": "k", "secret_access_key": "s", "region": "us-east-1"},
+    "whatsapp": {"access_token": "t", "phone_number_id": "1"},
+    "smsgate": {"username": "u", "password": "p"},
+    "httpsms": {"api_key": "k"},
+    "generic": {"url": "https://gateway.example/?to={to}&text={body}"},
+    "plain-http": {"url": "https://gateway.example/"},
+}
+# These have no words of their own for a refusal, or say it without any.
+WORDLESS = {"smsgate", "generic", "plain-http"}
+
+
+def outcome_of(kind: str, status: int, body: bytes) -> Outcome:
+    settings = read_settings(kind_of(kind), SAMPLES[kind])
+    (module,) = [one for one in PROVIDERS if one.KIND.name == kind]
+    provider: Provider = module.KIND.make(settings)
+    return provider.outcome(submission(), answer(status, body))
+
+
+def test_every_carrier_is_among_the_samples() -> None:
+    assert set(SAMPLES) == {one.KIND.name for one in PROVIDERS}
+    assert all(re.fullmatch("[a-z]+(-[a-z]+)*", name) for name in KINDS)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}"])
+@pytest.mark.parametrize("status", [*sorted(OPERATORS_STATUSES), 429])
+def test_what_is_about_the_connection_fails_no_message(kind: str, status: int, body: bytes) -> None:
+    assert isinstance(outcome_of(kind, status, body), Busy)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("status", [301, 400, 408, 409, 413, 431, 500, 502, 504])
+def test_a_page_on_the_way_is_no_word_of_the_carriers(kind: str, status: int) -> None:
+    outcome = outcome_of(kind, status, b"<html>the message was not sent")
+    refuses = kind in WORDLESS and status in (400, 413, 431)
+    assert isinstance(outcome, Refused if refuses else InDoubt)
 
 
 @pytest.mark.parametrize(("provider", "told"), REPEATED.values(), ids=REPEATED.keys())

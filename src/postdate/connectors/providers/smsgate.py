@@ -134,17 +134,18 @@ class SmsGate:
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
         """Believe 202 with an id, 409 for our own id, and refusals."""
+        is_page = bool(answer.body) and decode(answer.body, _Told) is None
         told = decode(answer.body, _Told) or _Told()
         match answer.status:
             case 200 | 201 | 202 if told.id is not None:
                 return Accepted(told.id)
-            case 409:
+            case 409 if not is_page:
                 return Accepted(submission.sid)  # only we can have used it: an earlier attempt got there
             case status if status in OPERATORS_STATUSES or status == 429:
                 return by_status(answer) or unclear(answer)
             case 503 if told.message is not None and told.message.endswith(_QUEUE_FULL):
                 return busy(answer)
-            case status if 400 <= status <= 499 and status != 408:
+            case status if 400 <= status <= 499 and status not in (408, 409):
                 return Refused(UNKNOWN_FAILURE, f"the carrier answered {status}")
         return unclear(answer)
 
