@@ -3,60 +3,28 @@
 It takes a while to start, so one serves all tests here. Where it or the description is missing, these are skipped.
 """
 
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-import aiohttp
 import pytest
 
-from postdate.connectors.providers.contract import Answer, Request
+from postdate.connectors.providers.contract import Request
 from postdate.connectors.providers.twilio import Settings, Twilio
 from postdate.core.outcome import Accepted, Busy, InDoubt
 from postdate.core.sid import is_sid
-from tests.connectors.providers.building import NOW, context, submission
+from tests.connectors.providers.building import context, submission
+from tests.connectors.providers.prism import DESCRIPTIONS, asked, needs, serving
 
-ROOT = Path(__file__).parents[3]
-DESCRIPTION = ROOT.parent / "shared" / "oai" / "twilio_api_v2010.json"
-PRISM = ROOT / "tests" / "node" / "node_modules" / ".bin" / "prism"
-NODE = shutil.which("node")
-LONGEST_SECONDS = 100
-
-pytestmark = [
-    pytest.mark.skipif(NODE is None, reason="Node.js is not installed: install it to ask Prism"),
-    pytest.mark.skipif(
-        not PRISM.exists(), reason="Prism is missing: npm install --prefix tests/node --no-package-lock"
-    ),
-    pytest.mark.skipif(not DESCRIPTION.exists(), reason="../shared/oai is absent: Twilio's description was not asked"),
-]
+DESCRIPTION = DESCRIPTIONS / "twilio_api_v2010.json"
+pytestmark = needs(DESCRIPTION)
 
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    """Run Prism on a free port, and give its URL."""
-    timeout = shutil.which("timeout")
-    bound = [] if timeout is None else [timeout, "--foreground", str(LONGEST_SECONDS)]
-    process = subprocess.Popen(
-        [*bound, str(PRISM), "mock", "-h", "127.0.0.1", "-p", "0", str(DESCRIPTION)],
-        env={"PATH": str(Path(str(NODE)).parent)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        found = (re.search(r"listening on (http://127\.0\.0\.1:[0-9]+)", line) for line in process.stdout)
-        listening = next((one for one in found if one is not None), None)
-        assert listening is not None, "Prism ended before it listened"
-        yield listening[1]
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    """The URL of a Prism that all tests here share."""
+    with serving(DESCRIPTION) as url:
+        yield url
 
 
 def provider(base_url: str) -> Twilio:
@@ -72,16 +40,6 @@ def posted(base_url: str) -> Request:
     request = Twilio(settings).request(submission(), context())
     assert isinstance(request, Request)
     return request
-
-
-async def asked(request: Request) -> Answer:
-    """Send a request, and return what came back."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.request(request.method, request.url, data=request.body, headers=request.headers) as response,
-    ):
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, headers, await response.read(), NOW)
 
 
 async def test_what_we_post_fits(base_url: str) -> None:
