@@ -174,7 +174,7 @@ async def test_times_are_shown_in_the_browsers_zone(place: Place, window: OpenWi
     await one.open("/profile")
     await one.open("/profile")
     await expect(one.page.get_by_text("Times are shown in Asia/Tokyo")).to_be_visible()
-    await expect(one.page.locator("time").first).to_have_text("18 Mar 2030 02:46")
+    await expect(one.page.locator(".table time").first).to_have_text("18 Mar 2030 02:46")
 
 
 async def test_two_accounts_can_be_switched(place: Place, window: OpenWindow) -> None:
