@@ -29,6 +29,7 @@ from postdate.connectors.contract import CarrierEvent, Condition, OnEvent, State
 from postdate.core.address import SenderKind, country_code
 from postdate.core.callback import CallbackPolicy
 from postdate.core.commands import SendMessage
+from postdate.core.doubt import Verdict
 from postdate.core.instant import DAY, SECOND, Instant, Monotonic, ScheduleWindow
 from postdate.core.message import FINAL, Message, Status
 from postdate.core.outcome import Accepted, DoubtPolicy, InDoubt, Outcome
@@ -37,9 +38,9 @@ from postdate.flow.callbacks import Callbacks
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.ingest import Ingest, IngestRules
-from postdate.flow.open_connection import OpenConnection
 from postdate.flow.lanes import Lanes
 from postdate.flow.media import MediaFetcher
+from postdate.flow.open_connection import OpenConnection
 from postdate.flow.outgoing import Network, Outgoing
 from postdate.flow.receipts import Receipts
 from postdate.flow.recorder import Recorder
@@ -47,15 +48,22 @@ from postdate.flow.scheduler import Scheduler
 from postdate.store.contract import (
     EPOCH,
     AddResult,
+    AgendaQuery,
     Amendment,
+    AuditQuery,
+    AuditRow,
     CallbackRow,
+    Called,
+    CallQuery,
     Cursor,
     Decide,
     Dispatched,
+    Found,
     MediaRow,
     MessageQuery,
     New,
     OptOutChange,
+    Overview,
     ReceiptNews,
     Reschedule,
     Result,
@@ -396,6 +404,21 @@ class WatchedStore:
     async def messages(self, query: MessageQuery) -> list[Message]:
         return await self._through("messages", lambda: self.real.messages(query))
 
+    async def search(self, query: MessageQuery | AgendaQuery) -> Found:
+        return await self._through("search", lambda: self.real.search(query))
+
+    async def trail(self, account_sid: str, sid: str) -> str | None:
+        return await self._through("trail", lambda: self.real.trail(account_sid, sid))
+
+    async def overview(self, account_sid: str, at: Instant, since: Instant, bounds: Sequence[Instant] = ()) -> Overview:
+        return await self._through("overview", lambda: self.real.overview(account_sid, at, since, bounds))
+
+    async def calls_made(self, query: CallQuery) -> list[Called]:
+        return await self._through("calls_made", lambda: self.real.calls_made(query))
+
+    async def resolve(self, account_sid: str, sid: str, verdict: Verdict, at: Instant) -> tuple[Message | None, bool]:
+        return await self._through("resolve", lambda: self.real.resolve(account_sid, sid, verdict, at))
+
     async def amend(self, account_sid: str, sid: str, change: Amendment, at: Instant) -> Message | None:
         return await self._through("amend", lambda: self.real.amend(account_sid, sid, change, at))
 
@@ -420,8 +443,14 @@ class WatchedStore:
     async def resources(self) -> list[Resource]:
         return await self._through("resources", self.real.resources)
 
-    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
-        await self._through("prune", lambda: self.real.prune(before, unjoined_before))
+    async def add_audit(self, rows: Sequence[AuditRow]) -> None:
+        await self._through("add_audit", lambda: self.real.add_audit(rows))
+
+    async def audit(self, query: AuditQuery) -> list[AuditRow]:
+        return await self._through("audit", lambda: self.real.audit(query))
+
+    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH, counted_before: Instant = EPOCH) -> None:
+        await self._through("prune", lambda: self.real.prune(before, unjoined_before, counted_before))
 
 
 # --- the carrier -----------------------------------------------------------------------------------------------------

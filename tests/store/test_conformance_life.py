@@ -23,8 +23,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
 from postdate.core.claim import run_of
+from postdate.core.decision import Assign, Decision, Fetch, Hold, Refuse
 from postdate.core.instant import HOUR, Instant
 from postdate.core.message import PENDING, Event, Message, Status, advance
 from postdate.store.contract import (

@@ -53,6 +53,7 @@ def listings(draw: st.DrawFn) -> Listing:
     drawn: list[Message] = []
     for n in range(draw(st.integers(0, 20))):
         listed_at = draw(times)
+        status = draw(st.sampled_from(STATUSES))
         drawn.append(
             a_message(
                 n,
@@ -60,10 +61,10 @@ def listings(draw: st.DrawFn) -> Listing:
                 recipient=draw(st.sampled_from(RECIPIENTS)),
                 sender=draw(st.sampled_from([None, *SENDERS])),
                 service_sid=draw(st.sampled_from([None, *SERVICES])),
-                status=draw(st.sampled_from(STATUSES)),
+                status=status,
                 due_at=draw(times),
                 listed_at=listed_at,
-                sent_at=draw(st.sampled_from([None, listed_at])),
+                sent_at=listed_at if status is Status.SENT else None,
             )
         )
     values: dict[str, st.SearchStrategy[object]] = {

@@ -9,10 +9,20 @@ import pytest
 
 import postdate.store.sqlite
 import postdate.store.sqlite_audit
+import postdate.store.sqlite_dispatch
 import postdate.store.sqlite_inbound
+import postdate.store.sqlite_media
+import postdate.store.sqlite_views
 from postdate.store.statements import load_migrations, load_statements
 
-PARTS = (postdate.store.sqlite, postdate.store.sqlite_inbound, postdate.store.sqlite_audit)
+PARTS = (
+    postdate.store.sqlite,
+    postdate.store.sqlite_audit,
+    postdate.store.sqlite_dispatch,
+    postdate.store.sqlite_inbound,
+    postdate.store.sqlite_media,
+    postdate.store.sqlite_views,
+)
 DIALECTS = {"sqlite": tuple(Path(str(part.__file__)) for part in PARTS)}
 FOLDER = Path(postdate.store.sqlite.__file__).parent / "sql"
 STATEMENTS = load_statements("sqlite")
@@ -27,9 +37,23 @@ MAY_SCAN = {
     "prune_keys": {"idempotency"},
     "prune_inbound": {"inbound_refs"},
     "stale_parts": {"inbound_parts"},
+    "prune_tallies": {"tallies"},
+    "prune_calls": {"calls"},
 }
 
-PAGED = ["due", "due_callbacks", "list_messages", "list_messages_reverse", "list_audit"]
+PAGED = [
+    "due",
+    "due_callbacks",
+    "list_audit",
+    "walk_open",
+    "walk_open_back",
+    "walk_done",
+    "walk_done_back",
+    "walk_timers",
+    "sids_from",
+    "calls_of_account",
+    "calls_of_message",
+]
 
 
 def names_used(source: Path) -> set[str]:

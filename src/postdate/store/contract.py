@@ -14,9 +14,19 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from postdate.core.decision import Decision
+from postdate.core.doubt import Verdict
 from postdate.core.instant import Instant
 from postdate.core.message import Event, Message, Status
 from postdate.core.resources import Resource
+from postdate.core.trail import Kind
+from postdate.store.views import AgendaQuery as AgendaQuery
+from postdate.store.views import Called as Called
+from postdate.store.views import CallQuery as CallQuery
+from postdate.store.views import Cursor as Cursor
+from postdate.store.views import DueCount as DueCount
+from postdate.store.views import Found as Found
+from postdate.store.views import MessageQuery as MessageQuery
+from postdate.store.views import Overview as Overview
 
 
 class StoreError(Exception):
@@ -33,13 +43,6 @@ class StoreUnavailable(StoreError):
 
 class AlreadyExists(StoreError):
     """Another resource has this unique key."""
-
-
-class Cursor(NamedTuple):
-    """A place in the order of timers."""
-
-    due_at: Instant
-    sid: str
 
 
 EPOCH = Instant(0)
@@ -99,11 +102,12 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """The carrier took it."""
+    """The carrier took it, `late` microseconds after it was due, where that is known."""
 
     sid: str
     connection: str
     carrier_ref: str
+    late: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Nothing was taken: it waits in its lane again."""
+    """Nothing was taken: it waits in its lane again. `why` says what the carrier was, where it was asked."""
 
     sid: str
+    why: Kind = Kind.RETURNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +169,13 @@ class CallbackRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Settled(NamedTuple):
-    """What became of a call: done, or to be tried again at `retry_at`."""
+    """What became of a call: done, or to be tried again at `retry_at`; and the attempt, to be kept."""
 
     due_at: Instant
     id: str
     retry_at: Instant | None
     first_at: Instant | None = None  # when its first attempt began
+    made: Called | None = None
 
 
 class MediaRow(msgspec.Struct, frozen=True, array_like=True):
@@ -182,24 +188,6 @@ class MediaRow(msgspec.Struct, frozen=True, array_like=True):
     digest: str
     size: int
     created_at: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageQuery:
-    """A page of an account's messages, newest first; `reverse` reads towards newer ones from `after`."""
-
-    account_sid: str
-    recipient: str | None = None
-    sender: str | None = None
-    status: str | None = None
-    service_sid: str | None = None
-    sent_from: Instant | None = None
-    sent_before: Instant | None = None
-    due_from: Instant | None = None
-    due_before: Instant | None = None
-    after: Cursor | None = None
-    reverse: bool = False
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +324,22 @@ class Store(Protocol):
         """Return one message of an account."""
 
     async def messages(self, query: MessageQuery) -> list[Message]:
-        """Return a page of messages."""
+        """Return a page of messages, however far it has to look."""
+
+    async def search(self, query: MessageQuery | AgendaQuery) -> Found:
+        """Return a page of messages soon: what was found by then, and where to go on."""
+
+    async def trail(self, account_sid: str, sid: str) -> str | None:
+        """Return where a message has been, for `core.trail.steps`."""
+
+    async def overview(self, account_sid: str, at: Instant, since: Instant, bounds: Sequence[Instant] = ()) -> Overview:
+        """Return how an account stands at `at`: tallies from the hour of `since` on, and what is due between bounds."""
+
+    async def calls_made(self, query: CallQuery) -> list[Called]:
+        """Return a page of calls that were made."""
+
+    async def resolve(self, account_sid: str, sid: str, verdict: Verdict, at: Instant) -> tuple[Message | None, bool]:
+        """Do as a person says with a message in doubt; return it as it is now, and whether it was in doubt before."""
 
     async def amend(self, account_sid: str, sid: str, change: Amendment, at: Instant) -> Message | None:
         """Redact a body or keep feedback; return the message as it is now."""
@@ -368,8 +371,9 @@ class Store(Protocol):
     async def audit(self, query: AuditQuery) -> list[AuditRow]:
         """Return a page of the audit log."""
 
-    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
-        """Forget parked receipts, idempotency keys and ids of inbound messages from before `before`.
+    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH, counted_before: Instant = EPOCH) -> None:
+        """Forget parked receipts, idempotency keys, ids of inbound messages and calls made from before `before`.
 
-        Of long messages whose first part came before `unjoined_before` what is there becomes a message.
+        Of long messages whose first part came before `unjoined_before` what is there becomes a message. Counts are
+        forgotten from before `counted_before`.
         """

@@ -15,26 +15,32 @@ from typing import Any
 import apsw
 import msgspec
 
-from postdate.core.decision import Assign, Decision, Hold
+from postdate.core.doubt import Verdict
 from postdate.core.instant import Instant
-from postdate.core.message import PENDING, Event, Message, Status, after, is_undecided
+from postdate.core.message import Event, Message, Status, after
 from postdate.core.resources import Resource, unique_key
+from postdate.core.tally import Count, hour_of, late
+from postdate.core.trail import MOST, MOST_BACK, Kind, entry, time_field
 from postdate.store.contract import (
     EPOCH,
     Added,
     AddResult,
+    AgendaQuery,
     Amendment,
     CallbackRow,
+    Called,
+    CallQuery,
     Cursor,
     Decide,
     Dispatched,
-    Due,
+    Found,
     Handed,
     MediaRow,
     MessageQuery,
     New,
     NotAdded,
     OptOutChange,
+    Overview,
     ReceiptNews,
     Repeated,
     Reschedule,
@@ -43,20 +49,19 @@ from postdate.store.contract import (
     Source,
     StoreUnavailable,
 )
-from postdate.store.decided import decided_message, is_sticky, leaving
 from postdate.store.sqlite_audit import SqliteAudit
+from postdate.store.sqlite_dispatch import SqliteDispatch, timer_of
 from postdate.store.sqlite_inbound import SqliteInbound
+from postdate.store.sqlite_media import SqliteMedia
+from postdate.store.sqlite_views import SqliteViews
 from postdate.store.standing import Standing, news, told
 from postdate.store.statements import load_migrations, load_statements
 from postdate.store.writer import Readers, Writer
 
 _encode = msgspec.json.Encoder().encode
 _messages = msgspec.json.Decoder(list[Message])
-_due = msgspec.json.Decoder(list[Due])
 _cursors = msgspec.json.Decoder(list[Cursor])
 _callbacks = msgspec.json.Decoder(list[CallbackRow])
-_media = msgspec.json.Decoder(list[MediaRow])
-_medium = msgspec.json.Decoder(MediaRow)
 _resources = msgspec.json.Decoder(list[Resource])
 _standings = msgspec.json.Decoder(list[Standing])
 _numbers = msgspec.json.Decoder(dict[str, int])
@@ -65,8 +70,9 @@ _rows_of_text = msgspec.json.Decoder(list[tuple[str, str, str]])
 _known = msgspec.json.Decoder(list[tuple[str, str, str, str]])
 _sids = msgspec.json.Decoder(list[str])
 
-_NEWEST = Cursor(Instant(2**62), "~")
 _NONE = "[]"
+KEPT_CALLS = 100_000  # calls that were made: the newest
+_PRUNED_AT_ONCE = 2_000
 
 
 def _json(items: Any) -> str:
@@ -81,6 +87,9 @@ class SqliteStore(SqliteAudit):
         self._on_news = on_news
         self._sql = load_statements("sqlite")
         self._inbound = SqliteInbound(self._do, self._get)
+        self._media = SqliteMedia(self._do, self._get, self._sql)
+        self._views = SqliteViews(self._get)
+        self._dispatches = SqliteDispatch(self._do, self._get, self._tell, self._count, self._tally)
         self._lock: int | None = None
         self._writer: Writer
         self._readers: Readers
@@ -171,6 +180,7 @@ class SqliteStore(SqliteAudit):
             self._do(db, "add_keys", _json(keys))
         counts = Counter(n.message.account_sid for n in added if n.message.status is Status.SCHEDULED)
         self._count(db, counts)
+        self._tally(db, Counter((n.message.account_sid, Count.ACCEPTED) for n in added), at)
         return results
 
     def _find_repeats(self, db: apsw.Connection, new: Sequence[New], results: list[AddResult]) -> None:
@@ -224,6 +234,12 @@ class SqliteStore(SqliteAudit):
         if counts:
             self._do(db, "count_scheduled", _json(counts))
 
+    def _tally(self, db: apsw.Connection, counts: Counter[tuple[str, str]], at: Instant) -> None:
+        """Count what messages of accounts did at `at`."""
+        if counts:
+            hour = hour_of(at)
+            self._do(db, "count", _json([(account, hour, what, n) for (account, what), n in counts.items()]))
+
     # -- cancel, reschedule ------------------------------------------------------------------------------------------
 
     async def cancel(self, account_sid: str, sids: Sequence[str], at: Instant) -> list[Message | None]:
@@ -235,10 +251,11 @@ class SqliteStore(SqliteAudit):
         won = [m for m in found.values() if m.status is Status.SCHEDULED]
         if won:
             gone = _json([m.sid for m in won])
-            self._do(db, "cancel", gone, account_sid, at)
+            self._do(db, "cancel", gone, account_sid, at, entry(Kind.CANCELED, at))
             self._do(db, "drop_timers", _json([(m.due_at, m.sid) for m in won]))
             self._tell(db, [told(m.sid, Status.CANCELED) for m in won], at)
             self._count(db, {account_sid: -len(won)})
+            self._tally(db, Counter({(account_sid, Count.CANCELED): len(won)}), at)
             for m in won:
                 found[m.sid] = msgspec.structs.replace(m, status=after(m.status, Event.CANCEL), updated_at=at)
         return [found.get(sid) for sid in sids]
@@ -253,9 +270,10 @@ class SqliteStore(SqliteAudit):
         before = self._read(db, account_sid, sid)
         if before is None or before.status is not Status.SCHEDULED:
             return before
-        self._do(db, "reschedule", sid, account_sid, change.send_at, change.expires_at, at)
+        moved = entry(Kind.MOVED, at, time_field(before.send_at or before.due_at), time_field(change.send_at))
+        self._do(db, "reschedule", sid, account_sid, change.send_at, change.expires_at, at, moved, MOST)
         self._do(db, "drop_timers", _json([(before.due_at, sid)]))
-        self._do(db, "add_timer_items", _json([(change.send_at, sid, before.bucket)]))
+        self._do(db, "add_timer_items", _json([timer_of(msgspec.structs.replace(before, due_at=change.send_at))]))
         return self._read(db, account_sid, sid)
 
     def _read(self, db: apsw.Connection, account_sid: str, sid: str) -> Message | None:
@@ -272,49 +290,7 @@ class SqliteStore(SqliteAudit):
 
     async def dispatch(self, sids: Sequence[str], decide: Decide, at: Instant, ahead: int = 0) -> list[Dispatched]:
         """Read, decide and write those of `sids` that are due within `ahead` microseconds of `at`."""
-        return await self._writer.run(lambda db: self._dispatch(db, sids, decide, at, ahead))
-
-    def _dispatch(
-        self, db: apsw.Connection, sids: Sequence[str], decide: Decide, at: Instant, ahead: int
-    ) -> list[Dispatched]:
-        answer: list[Dispatched] = []
-        decided: list[tuple[Due, Decision, Message]] = []
-        for due in _due.decode(self._get(db, "read_due", _json(list(dict.fromkeys(sids))))):
-            if due.message.due_at > at + ahead or not is_undecided(due.message):
-                answer.append(Dispatched(due.message, None))
-                continue
-            decision = decide(due)
-            now = decided_message(due.message, decision, at)
-            decided.append((due, decision, now))
-            answer.append(Dispatched(now, decision))
-        self._write_decisions(db, [now for due, _, now in decided if now is not due.message], at)
-        self._write_holds(db, decided)
-        self._count(db, leaving(decided))
-        sticky = [
-            (now.service_sid, now.recipient, decision.sender.sid, now.bucket)
-            for due, decision, now in decided
-            if isinstance(decision, Assign) and is_sticky(due, decision)
-        ]
-        if sticky:
-            self._do(db, "keep_sticky", _json(sticky))
-        return answer
-
-    def _write_holds(self, db: apsw.Connection, decided: Sequence[tuple[Due, Decision, Message]]) -> None:
-        held = [(due.message.due_at, now) for due, decision, now in decided if isinstance(decision, Hold)]
-        if held:
-            self._do(db, "drop_timers", _json([(old, now.sid) for old, now in held]))
-            self._do(db, "add_timer_items", _json([(now.due_at, now.sid, now.bucket) for _, now in held]))
-
-    def _write_decisions(self, db: apsw.Connection, changed: Sequence[Message], at: Instant) -> None:
-        if not changed:
-            return
-        rows = [(m.sid, m.status, m.sender, m.sender_sid, m.num_segments, m.error_code, m.due_at) for m in changed]
-        self._do(db, "decide", _json(rows), at)
-        moved = [m for m in changed if m.status not in PENDING]
-        self._tell(db, [told(m.sid, m.status) for m in moved], at)
-        refused = [(m.due_at, m.sid) for m in moved if m.status is not Status.QUEUED]
-        if refused:
-            self._do(db, "drop_timers", _json(refused))
+        return await self._writer.run(lambda db: self._dispatches.dispatch(db, sids, decide, at, ahead))
 
     # -- claim, record -------------------------------------------------------------------------------------------------
 
@@ -328,7 +304,7 @@ class SqliteStore(SqliteAudit):
         self, db: apsw.Connection, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
     ) -> list[Message]:
         won = _json([s.sid for s in self._standings(db, sids).values() if s.can_be_claimed])
-        self._do(db, "claim", won, run, at)
+        self._do(db, "claim", won, run, at, entry(Kind.CLAIMED, at), MOST_BACK)
         if free_at:
             self._do(db, "keep_lanes", _json(free_at))
         return _messages.decode(self._get(db, "read_claimed", won))
@@ -351,16 +327,25 @@ class SqliteStore(SqliteAudit):
         handed = [(r.sid, r.connection, r.carrier_ref) for r in counted if isinstance(r, Handed)]
         self._take_refs(db, handed, standings, at)
         self._write_standings(db, standings.values(), at)
+        lateness = [(r.sid, r.late) for r in counted if isinstance(r, Handed) and r.late is not None]
+        self._tally(db, Counter((standings[sid].account_sid, late(by)) for sid, by in lateness), at)
 
     def _write_standings(self, db: apsw.Connection, standings: Iterable[Standing], at: Instant) -> None:
         changed = [s for s in standings if s.changed]
         if not changed:
             return
-        # To write when a message was sent moves it in the lists, which costs as much again: only where it is.
-        if stays := [s.row for s in changed if s.was_sent or not s.sent]:
-            self._do(db, "record", _json(stays), at)
-        if moves := [s.row for s in changed if s.sent and not s.was_sent]:
-            self._do(db, "record_sent", _json(moves), at)
+        # To write what the lists hold of a message costs as much again: only where it changes.
+        rows: dict[str, list[tuple[object, ...]]] = {}
+        for one in changed:
+            name, row = one.row()
+            rows.setdefault(name, []).append(row)
+        if "record" in rows:
+            self._do(db, "record", _json(rows["record"]), at)
+        if "record_moved" in rows:
+            self._do(db, "record_moved", _json(rows["record_moved"]), at, MOST)
+        if "record_sent" in rows:
+            self._do(db, "record_sent", _json(rows["record_sent"]), at, MOST)
+        self._tally(db, Counter((s.account_sid, what) for s in changed for what in s.counts), at)
         self._tell(db, news(changed), at)
         if over := [(s.due_at, s.sid) for s in changed if s.was_timed and not s.is_timed]:
             self._do(db, "drop_timers", _json(over))
@@ -384,7 +369,7 @@ class SqliteStore(SqliteAudit):
         # An answer that came late brings a reference: first of all, for receipts may be by it.
         late = [n for n in heard if n.event is Event.ACCEPT and n.sid in standings]
         for n in late:
-            standings[n.sid or ""].hear(n)
+            standings[n.sid or ""].hear(n, at)
         taken = [(n.sid or "", n.connection, n.carrier_ref) for n in late]
         self._take_refs(db, [t for t in taken if standings[t[0]].carrier_ref == t[2]], standings, at)
         refs = _json([(n.connection, n.carrier_ref) for n in heard if n.sid is None])
@@ -394,7 +379,7 @@ class SqliteStore(SqliteAudit):
         for n in (n for n in heard if n.event is not Event.ACCEPT):
             sid = n.sid or known.get((n.connection, n.carrier_ref))
             if sid in standings:
-                standings[sid].hear(n)
+                standings[sid].hear(n, at)
             elif sid is None and n.carrier_ref:
                 early.append((n.connection, n.carrier_ref, n.event, n.error_code))
         if early:
@@ -416,7 +401,7 @@ class SqliteStore(SqliteAudit):
         parked = _parked.decode(self._get(db, "take_parked", refs))
         where = {sid: (connection, carrier_ref) for sid, connection, carrier_ref in accepted}
         for sid, event, code in parked:
-            standings[sid].hear(ReceiptNews(*where[sid], event, code, sid))
+            standings[sid].hear(ReceiptNews(*where[sid], event, code, sid), at)
         if parked:
             self._do(db, "drop_parked", refs)
 
@@ -428,7 +413,12 @@ class SqliteStore(SqliteAudit):
         sources: Sequence[Source] = (),
     ) -> None:
         """Add inbound messages and the opt-outs they express; what came before, or is a part, as `Source` says."""
-        await self._writer.run(lambda db: self._inbound.add(db, messages, changes, at, sources))
+
+        def add(db: apsw.Connection) -> None:
+            added = self._inbound.add(db, messages, changes, at, sources)
+            self._tally(db, Counter((m.account_sid, Count.RECEIVED) for m in added), at)
+
+        await self._writer.run(add)
 
     # -- callbacks ---------------------------------------------------------------------------------------------------
 
@@ -441,15 +431,19 @@ class SqliteStore(SqliteAudit):
         )
 
     async def settle_callbacks(self, settled: Sequence[Settled]) -> None:
-        """Remove calls that are done and move those to be tried again."""
-        done = _json([s for s in settled if s.retry_at is None])
-        later = _json([s for s in settled if s.retry_at is not None])
+        """Remove calls that are done and move those to be tried again; keep what was called."""
+        done = _json([s[:2] for s in settled if s.retry_at is None])
+        later = _json([s[:4] for s in settled if s.retry_at is not None])
+        made = [msgspec.structs.astuple(s.made)[1:] for s in settled if s.made is not None]
 
         def settle(db: apsw.Connection) -> None:
             if done != _NONE:
                 self._do(db, "drop_callbacks", done)
             if later != _NONE:
                 self._do(db, "retry_callbacks", later)
+            if made:
+                self._do(db, "add_calls", _json(made))
+                self._do(db, "trim_calls", KEPT_CALLS)
 
         await self._writer.run(settle)
 
@@ -460,21 +454,47 @@ class SqliteStore(SqliteAudit):
         return await self._readers.run(lambda db: self._read(db, account_sid, sid))
 
     async def messages(self, query: MessageQuery) -> list[Message]:
-        """Return a page of messages."""
-        start = query.after or (Cursor(Instant(-1), "") if query.reverse else _NEWEST)
-        name = "list_messages_reverse" if query.reverse else "list_messages"
-        parameters = (
-            query.account_sid, start.due_at, start.sid, query.recipient, query.sender, query.status, query.service_sid,
-            query.sent_from, query.sent_before, query.due_from, query.due_before, query.limit,
-        )  # fmt: skip
-        return await self._readers.run(lambda db: _messages.decode(self._get(db, name, *parameters)))
+        """Return a page of messages, however far it has to look."""
+        return await self._readers.run(lambda db: self._views.every(db, query))
+
+    async def search(self, query: MessageQuery | AgendaQuery) -> Found:
+        """Return a page of messages soon: what was found by then, and where to go on."""
+        return await self._readers.run(lambda db: self._views.search(db, query))
+
+    async def trail(self, account_sid: str, sid: str) -> str | None:
+        """Return where a message has been."""
+        return await self._readers.run(lambda db: self._views.trail(db, account_sid, sid))
+
+    async def overview(self, account_sid: str, at: Instant, since: Instant, bounds: Sequence[Instant] = ()) -> Overview:
+        """Return how an account stands at `at`."""
+        return await self._readers.run(lambda db: self._views.overview(db, account_sid, at, since, bounds))
+
+    async def calls_made(self, query: CallQuery) -> list[Called]:
+        """Return a page of calls that were made."""
+        return await self._readers.run(lambda db: self._views.calls(db, query))
+
+    async def resolve(self, account_sid: str, sid: str, verdict: Verdict, at: Instant) -> tuple[Message | None, bool]:
+        """Do as a person says with a message in doubt; return it as it is now, and whether it was in doubt before."""
+
+        def resolve(db: apsw.Connection) -> tuple[Message | None, bool]:
+            message = self._read(db, account_sid, sid)
+            standings = self._standings(db, [sid] if message is not None else [])
+            if message is None or not standings[sid].resolve(verdict, at):
+                return message, False
+            if verdict is Verdict.RETRY:
+                self._do(db, "extend", sid, at)
+                self._do(db, "add_timer_items", _json([timer_of(message)]))
+            self._write_standings(db, standings.values(), at)
+            return self._read(db, account_sid, sid), True
+
+        return await self._writer.run(resolve)
 
     async def amend(self, account_sid: str, sid: str, change: Amendment, at: Instant) -> Message | None:
         """Redact a body or keep feedback; return the message as it is now."""
 
         def amend(db: apsw.Connection) -> Message | None:
             if change.redact:
-                self._do(db, "redact", sid, account_sid, at)
+                self._do(db, "redact", sid, account_sid, at, entry(Kind.REDACTED, at), MOST)
             if change.feedback is not None:
                 self._do(db, "keep_feedback", sid, account_sid, at, change.feedback)
             return self._read(db, account_sid, sid)
@@ -487,35 +507,22 @@ class SqliteStore(SqliteAudit):
         def delete(db: apsw.Connection) -> bool:
             if not self._do(db, "delete_message", sid, account_sid):
                 return False
-            if self._do(db, "drop_media_of", sid):
-                self._do(db, "drop_unused_blobs")
+            self._media.drop_of(db, sid)
             return True
 
         return await self._writer.run(delete)
 
     async def add_media(self, rows: Sequence[MediaRow], bodies: Sequence[bytes]) -> None:
         """Keep fetched media of a message, each body once by its digest."""
-
-        def add(db: apsw.Connection) -> None:
-            for row, body in zip(rows, bodies, strict=True):
-                self._do(db, "add_blob", row.digest, body)
-            self._do(db, "add_media", _json(rows))
-
-        await self._writer.run(add)
+        await self._writer.run(lambda db: self._media.add(db, rows, bodies))
 
     async def media(self, message_sid: str) -> list[MediaRow]:
         """Return the stored media of a message, in the order they were given."""
-        return await self._readers.run(lambda db: _media.decode(self._get(db, "media", message_sid)))
+        return await self._readers.run(lambda db: self._media.of(db, message_sid))
 
     async def medium(self, sid: str) -> tuple[MediaRow, bytes] | None:
         """Return one medium with its bytes."""
-
-        def read(db: apsw.Connection) -> tuple[MediaRow, bytes] | None:
-            for row, body in db.execute(self._sql["medium"], (sid,)):
-                return _medium.decode(row), body
-            return None
-
-        return await self._readers.run(read)
+        return await self._readers.run(lambda db: self._media.one(db, sid))
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
@@ -530,8 +537,7 @@ class SqliteStore(SqliteAudit):
 
         def remove(db: apsw.Connection) -> None:
             if sid.startswith("ME"):
-                self._do(db, "drop_medium", sid)
-                self._do(db, "drop_unused_blobs")
+                self._media.drop(db, sid)
             else:
                 self._do(db, "drop_resource", sid)
                 self._do(db, "drop_sticky", sid)
@@ -542,16 +548,21 @@ class SqliteStore(SqliteAudit):
         """Return every resource."""
         return await self._readers.run(lambda db: _resources.decode(self._get(db, "resources")))
 
-    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH) -> None:
+    async def prune(self, before: Instant, unjoined_before: Instant = EPOCH, counted_before: Instant = EPOCH) -> None:
         """Forget what is past use; join what is there of long messages that waited too long."""
 
         def prune(db: apsw.Connection) -> None:
             self._do(db, "prune_parked", before)
             self._do(db, "prune_inbound", before)
             self._do(db, "prune_keys", before)
-            self._inbound.join_stale(db, unjoined_before)
+            self._do(db, "prune_tallies", counted_before)
+            joined = self._inbound.join_stale(db, unjoined_before)
+            self._tally(db, Counter((m.account_sid, Count.RECEIVED) for m in joined), unjoined_before)
 
         await self._writer.run(prune)
+        # A little at a time: others write in between.
+        while await self._writer.run(lambda db: self._do(db, "prune_calls", before, _PRUNED_AT_ONCE)):
+            pass
 
 
 def _locked(path: Path) -> int:

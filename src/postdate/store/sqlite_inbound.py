@@ -36,12 +36,13 @@ class SqliteInbound:
         changes: Sequence[OptOutChange],
         at: Instant,
         sources: Sequence[Source],
-    ) -> None:
-        """Add what did not come before; where all of it did, its opt-outs are known, and perhaps taken back since."""
+    ) -> Sequence[Message]:
+        """Add what did not come before, and return it; where all of it did, its opt-outs are known, and perhaps taken
+        back since."""
         if sources:
             places = self._new(db, messages, sources, at)
             if not places:
-                return
+                return ()
             messages = self._whole(db, [messages[i] for i in places], [sources[i] for i in places], at)
         if messages:
             self._do(db, "add_messages", _json(messages))
@@ -51,12 +52,15 @@ class SqliteInbound:
                 self._do(db, "opt_out", items, at)
             else:
                 self._do(db, "opt_in", items)
+        return messages
 
-    def join_stale(self, db: apsw.Connection, before: Instant) -> None:
-        """Make messages of what is there of those whose first part came before `before`."""
+    def join_stale(self, db: apsw.Connection, before: Instant) -> Sequence[Message]:
+        """Make messages of what is there of those whose first part came before `before`, and return them."""
         stale = _wholes.decode(self._get(db, "stale_parts", before))
-        if stale:
-            self._do(db, "add_messages", _json(self._join(db, stale, complete=False)))
+        joined = self._join(db, stale, complete=False) if stale else []
+        if joined:
+            self._do(db, "add_messages", _json(joined))
+        return joined
 
     def _new(
         self, db: apsw.Connection, messages: Sequence[Message], sources: Sequence[Source], at: Instant

@@ -2,16 +2,22 @@
 -- once for a whole batch, not once for a row. In a batch, ?1 is the array; `e.value` is one item.
 
 -- name: add_messages
--- Add messages, column by column in the order of core.message.Message.
+-- Add messages, column by column in the order of core.message.Message, and where they stand in the lists.
 INSERT INTO messages
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
        value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, value->>17, value->>18,
-       value->>19, value->>20, value->>21, value->>22, value->>23, value->>24, value->>25
+       value->>19, value->>20, value->>21, value->>22, value->>23, value->>24, value->>25, '',
+       CASE value->>5
+         WHEN 'accepted' THEN 0 WHEN 'scheduled' THEN 0 WHEN 'queued' THEN 0
+         WHEN 'sending' THEN value->>18 IS NOT NULL
+         WHEN 'failed' THEN 3 WHEN 'undelivered' THEN 4 WHEN 'canceled' THEN 5
+         WHEN 'received' THEN 6 WHEN 'receiving' THEN 6 ELSE 2 END
 FROM jsonb_each(?1);
 
 -- name: add_timers
 -- Add the timer of each message of a batch.
-INSERT INTO timers (due_at, sid, bucket) SELECT value->>13, value->>0, value->>1 FROM jsonb_each(?1);
+INSERT INTO timers (due_at, sid, bucket, account_sid, service_sid)
+SELECT value->>13, value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?1);
 
 -- name: scheduled_counts
 -- Read how many scheduled messages the accounts of a batch have.
@@ -40,7 +46,7 @@ JOIN opt_outs o ON o.account_sid = e.value->>1 AND o.scope = e.value->>2 AND o.r
 
 -- name: cancel
 -- The one compare-and-set that cancels: it and the claim of `dispatch` cannot both win.
-UPDATE messages SET status = 'canceled', updated_at = ?3
+UPDATE messages SET status = 'canceled', shelf = 5, updated_at = ?3, trail = trail || ?4
 WHERE sid IN (SELECT value FROM json_each(?1)) AND account_sid = ?2 AND status = 'scheduled';
 
 -- name: read_messages
@@ -77,8 +83,9 @@ SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->
 FROM jsonb_each(?1);
 
 -- name: reschedule
--- Move a scheduled message to a new time.
-UPDATE messages SET send_at = ?3, due_at = ?3, expires_at = ?4, updated_at = ?5
+-- Move a scheduled message to a new time; ?6 is the entry of its trail, which grows up to ?7 characters so.
+UPDATE messages SET send_at = ?3, due_at = ?3, expires_at = ?4, updated_at = ?5,
+  trail = CASE WHEN length(trail) < ?7 THEN trail || ?6 ELSE trail END
 WHERE sid = ?1 AND account_sid = ?2 AND status = 'scheduled';
 
 -- name: due
@@ -98,10 +105,21 @@ SELECT json_group_array(json_array(json_array(
 FROM json_each(?1) e JOIN messages m ON m.sid = e.value
 WHERE m.status IN ('accepted', 'scheduled', 'queued', 'sending');
 
--- name: decide
--- Write decisions: items of (sid, status, sender, sender_sid, segments, error_code, due_at), at ?2.
+-- name: assign
+-- Write choices of senders: items of (sid, status, sender, sender_sid, segments), at ?2; ?3 is the entry of the trail.
 UPDATE messages SET status = d.value->>1, sender = d.value->>2, sender_sid = d.value->>3, num_segments = d.value->>4,
-  error_code = d.value->>5, due_at = d.value->>6, updated_at = ?2
+  updated_at = ?2, trail = trail || ?3
+FROM jsonb_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
+
+-- name: hold
+-- Write later hours: items of (sid, due_at, entry of the trail), at ?2; a trail of ?3 characters grows no more.
+UPDATE messages SET due_at = d.value->>1, updated_at = ?2,
+  trail = CASE WHEN length(trail) < ?3 THEN trail || (d.value->>2) ELSE trail END
+FROM jsonb_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
+
+-- name: refuse
+-- Write refusals: items of (sid, error_code, entry of the trail), at ?2.
+UPDATE messages SET status = 'failed', shelf = 3, error_code = d.value->>1, updated_at = ?2, trail = trail || (d.value->>2)
 FROM jsonb_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
 
 -- name: keep_sticky
@@ -111,12 +129,14 @@ SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?1) WHERE true
 ON CONFLICT (service_sid, recipient) DO UPDATE SET sender_sid = excluded.sender_sid;
 
 -- name: add_timer_items
--- Add timers: items of (due_at, sid, bucket).
-INSERT OR IGNORE INTO timers (due_at, sid, bucket) SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?1);
+-- Add timers: items of (due_at, sid, bucket, account, service).
+INSERT OR IGNORE INTO timers (due_at, sid, bucket, account_sid, service_sid)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1);
 
 -- name: claim
--- Claim hand-offs for a run of this node.
-UPDATE messages SET status = 'sending', claim = ?2, attempts = attempts + 1, updated_at = ?3
+-- Claim hand-offs for a run of this node; ?4 is the entry of the trail, which grows up to ?5 characters so.
+UPDATE messages SET status = 'sending', claim = ?2, attempts = attempts + 1, updated_at = ?3,
+  trail = CASE WHEN length(trail) < ?5 THEN trail || ?4 ELSE trail END
 WHERE sid IN (SELECT value FROM json_each(?1));
 
 -- name: read_claimed
@@ -138,20 +158,33 @@ SELECT json_group_object(sender_sid, free_at) FROM lanes;
 
 -- name: standings
 -- Read where the messages of a batch stand.
-SELECT json_group_array(json_array(m.sid, m.status, m.claim, m.doubt_at, m.due_at))
+SELECT json_group_array(json_array(m.sid, m.status, m.claim, m.doubt_at, m.due_at, m.account_sid, m.shelf))
 FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
 
 -- name: record
--- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, error_code), at ?2.
+-- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, entries of the trail, up to how
+-- many characters it grows so), at ?2.
 UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
-  carrier_ref = COALESCE(r.value->>4, carrier_ref), error_code = COALESCE(r.value->>5, error_code), updated_at = ?2
+  carrier_ref = COALESCE(r.value->>4, carrier_ref), updated_at = ?2,
+  trail = CASE WHEN length(trail) < r.value->>6 THEN trail || (r.value->>5) ELSE trail END
+FROM jsonb_each(?1) r WHERE messages.sid = r.value->>0;
+
+-- name: record_moved
+-- The same for messages that move in the lists: items of (sid, status, claim, doubt_at, carrier_ref, entries of the
+-- trail, shelf, error_code), at ?2; a trail of ?3 characters grows no more.
+UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
+  carrier_ref = COALESCE(r.value->>4, carrier_ref), updated_at = ?2,
+  trail = CASE WHEN length(trail) < ?3 THEN trail || (r.value->>5) ELSE trail END,
+  shelf = r.value->>6, error_code = COALESCE(r.value->>7, error_code)
 FROM jsonb_each(?1) r WHERE messages.sid = r.value->>0;
 
 -- name: record_sent
 -- The same for messages that are sent by now and were not before.
 UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
-  carrier_ref = COALESCE(r.value->>4, carrier_ref), error_code = COALESCE(r.value->>5, error_code),
-  sent_at = COALESCE(sent_at, ?2), listed_at = CASE WHEN sent_at IS NULL THEN ?2 ELSE listed_at END, updated_at = ?2
+  carrier_ref = COALESCE(r.value->>4, carrier_ref), updated_at = ?2,
+  trail = CASE WHEN length(trail) < ?3 THEN trail || (r.value->>5) ELSE trail END,
+  shelf = r.value->>6, error_code = COALESCE(r.value->>7, error_code),
+  sent_at = COALESCE(sent_at, ?2), listed_at = CASE WHEN sent_at IS NULL THEN ?2 ELSE listed_at END
 FROM jsonb_each(?1) r WHERE messages.sid = r.value->>0;
 
 -- name: keep_refs
@@ -240,8 +273,9 @@ UPDATE callbacks SET due_at = r.value->>2, attempts = attempts + 1, first_at = C
 FROM jsonb_each(?1) r WHERE callbacks.due_at = r.value->>0 AND callbacks.id = r.value->>1;
 
 -- name: redact
--- Empty the body of a message.
-UPDATE messages SET body = '', updated_at = ?3 WHERE sid = ?1 AND account_sid = ?2;
+-- Empty the body of a message; ?4 is the entry of its trail, which grows up to ?5 characters so.
+UPDATE messages SET body = '', updated_at = ?3, trail = CASE WHEN length(trail) < ?5 THEN trail || ?4 ELSE trail END
+WHERE sid = ?1 AND account_sid = ?2;
 
 -- name: keep_feedback
 -- Keep the recipient's feedback on a message.
@@ -312,34 +346,6 @@ DELETE FROM inbound_refs WHERE created_at < ?1;
 -- Forget old idempotency keys.
 DELETE FROM idempotency WHERE created_at < ?1;
 
--- name: list_messages
--- Read a page, newest first.
-SELECT json_group_array(json_array(
-  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
-  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
-  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
-FROM (
-  SELECT * FROM messages WHERE account_sid = ?1 AND (listed_at, sid) < (?2, ?3)
-    AND listed_at >= COALESCE(?8, -1) AND listed_at < COALESCE(?9, 9223372036854775807)
-    AND (?4 IS NULL OR recipient = ?4) AND (?5 IS NULL OR sender = ?5) AND (?6 IS NULL OR status = ?6)
-    AND (?7 IS NULL OR service_sid = ?7) AND ((?8 IS NULL AND ?9 IS NULL) OR sent_at IS NOT NULL)
-    AND (?10 IS NULL OR due_at >= ?10) AND (?11 IS NULL OR due_at < ?11)
-  ORDER BY account_sid DESC, listed_at DESC, sid DESC LIMIT ?12) m;
-
--- name: list_messages_reverse
--- Read a page towards newer messages, oldest first.
-SELECT json_group_array(json_array(
-  m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
-  json(m.media_urls), m.num_segments, m.send_at, m.due_at, m.expires_at, m.callback_url, m.attempts, m.claim,
-  m.doubt_at, m.carrier_ref, m.error_code, m.created_at, m.updated_at, m.sent_at, m.listed_at, json(m.options)))
-FROM (
-  SELECT * FROM messages WHERE account_sid = ?1 AND (listed_at, sid) > (?2, ?3)
-    AND listed_at >= COALESCE(?8, -1) AND listed_at < COALESCE(?9, 9223372036854775807)
-    AND (?4 IS NULL OR recipient = ?4) AND (?5 IS NULL OR sender = ?5) AND (?6 IS NULL OR status = ?6)
-    AND (?7 IS NULL OR service_sid = ?7) AND ((?8 IS NULL AND ?9 IS NULL) OR sent_at IS NOT NULL)
-    AND (?10 IS NULL OR due_at >= ?10) AND (?11 IS NULL OR due_at < ?11)
-  ORDER BY account_sid, listed_at, sid LIMIT ?12) m;
-
 -- name: add_audit
 -- Keep entries of the audit log, in the order of store.contract.AuditRow.
 INSERT INTO audit (account_sid, at, sid, actor_sid, actor_name, deed, subject, detail, address, outcome)
@@ -353,3 +359,154 @@ FROM (
   SELECT * FROM audit WHERE account_sid = ?1 AND (at, sid) < (?2, ?3)
     AND (?4 IS NULL OR actor_sid = ?4) AND (?5 IS NULL OR substr(deed, 1, length(?5)) = ?5)
   ORDER BY account_sid DESC, at DESC, sid DESC LIMIT ?6);
+
+-- name: walk_open
+-- Walk parts of the list of messages that are not done, newest first, over ?5 of each at most where ?6 is 1 (0: it is
+-- not bounded). Answers for each part the last one it could look at, where there are more, and those that match.
+SELECT json_group_array(json((
+  WITH last (listed_at, sid) AS (
+    SELECT listed_at, sid FROM messages INDEXED BY messages_open
+    WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4) AND listed_at >= ?8
+    ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1)
+  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+    SELECT listed_at, sid FROM messages o INDEXED BY messages_open
+    WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4)
+      AND (listed_at, sid) >= (COALESCE((SELECT listed_at FROM last), ?8), COALESCE((SELECT sid FROM last), ''))
+      AND (?10 IS NULL OR recipient = ?10) AND (?12 IS NULL OR service_sid = ?12)
+      AND (?13 IS NULL OR instr(recipient, ?13)) AND (?14 IS NULL OR due_at >= ?14) AND (?15 IS NULL OR due_at < ?15)
+      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
+        AND (?11 IS NULL OR m.sender = ?11) AND (?16 IS NULL OR m.status = ?16)))
+    ORDER BY listed_at DESC, sid DESC LIMIT ?7)))) FROM json_each(?2) e;
+
+-- name: walk_done
+-- Walk parts of the list of messages that are done as `walk_open` does.
+SELECT json_group_array(json((
+  WITH last (listed_at, sid) AS (
+    SELECT listed_at, sid FROM messages INDEXED BY messages_done
+    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4) AND listed_at >= ?8
+    ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1)
+  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+    SELECT listed_at, sid FROM messages o INDEXED BY messages_done
+    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4)
+      AND (listed_at, sid) >= (COALESCE((SELECT listed_at FROM last), ?8), COALESCE((SELECT sid FROM last), ''))
+      AND (?10 IS NULL OR recipient = ?10) AND (?11 IS NULL OR sender = ?11) AND (?12 IS NULL OR service_sid = ?12)
+      AND (?13 IS NULL OR instr(recipient, ?13) OR instr(sender, ?13)) AND (?17 IS NULL OR error_code = ?17)
+      AND (?18 IS NULL OR created_at >= ?18) AND (?19 IS NULL OR created_at < ?19)
+      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
+        AND (?14 IS NULL OR m.due_at >= ?14) AND (?15 IS NULL OR m.due_at < ?15) AND (?16 IS NULL OR m.status = ?16)))
+    ORDER BY listed_at DESC, sid DESC LIMIT ?7)))) FROM json_each(?2) e;
+
+-- name: walk_open_back
+-- Walk parts of the list of messages that are not done as `walk_open` does, but towards newer ones, oldest first.
+SELECT json_group_array(json((
+  WITH last (listed_at, sid) AS (
+    SELECT listed_at, sid FROM messages INDEXED BY messages_open
+    WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4) AND listed_at < ?8
+    ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1)
+  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+    SELECT listed_at, sid FROM messages o INDEXED BY messages_open
+    WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4)
+      AND (listed_at, sid) <= (COALESCE((SELECT listed_at FROM last), ?8 - 1), COALESCE((SELECT sid FROM last), '~'))
+      AND (?10 IS NULL OR recipient = ?10) AND (?12 IS NULL OR service_sid = ?12)
+      AND (?13 IS NULL OR instr(recipient, ?13)) AND (?14 IS NULL OR due_at >= ?14) AND (?15 IS NULL OR due_at < ?15)
+      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
+        AND (?11 IS NULL OR m.sender = ?11) AND (?16 IS NULL OR m.status = ?16)))
+    ORDER BY listed_at, sid LIMIT ?7)))) FROM json_each(?2) e;
+
+-- name: walk_done_back
+-- Walk parts of the list of messages that are done towards newer ones, oldest first.
+SELECT json_group_array(json((
+  WITH last (listed_at, sid) AS (
+    SELECT listed_at, sid FROM messages INDEXED BY messages_done
+    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4) AND listed_at < ?8
+    ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1)
+  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+    SELECT listed_at, sid FROM messages o INDEXED BY messages_done
+    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4)
+      AND (listed_at, sid) <= (COALESCE((SELECT listed_at FROM last), ?8 - 1), COALESCE((SELECT sid FROM last), '~'))
+      AND (?10 IS NULL OR recipient = ?10) AND (?11 IS NULL OR sender = ?11) AND (?12 IS NULL OR service_sid = ?12)
+      AND (?13 IS NULL OR instr(recipient, ?13) OR instr(sender, ?13)) AND (?17 IS NULL OR error_code = ?17)
+      AND (?18 IS NULL OR created_at >= ?18) AND (?19 IS NULL OR created_at < ?19)
+      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
+        AND (?14 IS NULL OR m.due_at >= ?14) AND (?15 IS NULL OR m.due_at < ?15) AND (?16 IS NULL OR m.status = ?16)))
+    ORDER BY listed_at, sid LIMIT ?7)))) FROM json_each(?2) e;
+
+-- name: walk_timers
+-- Walk what is due from ?2 and ?3 to before ?4, of one account and perhaps one service, as `walk_open` does.
+WITH last (due_at, sid) AS (
+  SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?2, ?3) AND due_at < ?4 ORDER BY due_at, sid LIMIT 1 OFFSET ?5 - 1)
+SELECT json_array((SELECT json_array(due_at, sid) FROM last), json_group_array(json_array(due_at, sid))) FROM (
+  SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?2, ?3) AND due_at < ?4
+    AND (due_at, sid) <= (COALESCE((SELECT due_at FROM last), ?4 - 1), COALESCE((SELECT sid FROM last), '~'))
+    AND account_sid = ?1 AND (?6 IS NULL OR service_sid = ?6)
+  ORDER BY due_at, sid LIMIT ?7);
+
+-- name: sids_from
+-- Find messages by the beginning of their SID: from ?2 to before ?3, ?4 at most.
+SELECT json_group_array(json_array(listed_at, sid)) FROM (
+  SELECT listed_at, sid FROM messages WHERE sid >= ?2 AND sid < ?3 AND account_sid = ?1 ORDER BY sid DESC LIMIT ?4);
+
+-- name: trail
+-- Read where a message has been.
+SELECT trail FROM messages WHERE sid = ?1 AND account_sid = ?2;
+
+-- name: count
+-- Count what messages did: items of (account, hour, what, number).
+INSERT INTO tallies (account_sid, hour, what, number)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?1) WHERE true
+ON CONFLICT (account_sid, hour, what) DO UPDATE SET number = number + excluded.number;
+
+-- name: tallies
+-- Read the counts of an account from an hour on.
+SELECT json_group_array(json_array(hour, what, number)) FROM tallies WHERE account_sid = ?1 AND hour >= ?2;
+
+-- name: count_due
+-- Count an account's timers between instants: items of (from, before); looks at ?2 of each at most, and says how many.
+SELECT json_group_array(json((
+  SELECT json_array(count(*) FILTER (WHERE account_sid = ?3), count(*)) FROM (
+    SELECT account_sid FROM timers WHERE due_at >= e.value->>0 AND due_at < e.value->>1 LIMIT ?2))))
+FROM json_each(?1) e;
+
+-- name: count_in_doubt
+-- Count an account's messages in doubt, ?2 at most.
+SELECT count(*) FROM (
+  SELECT 1 FROM messages INDEXED BY messages_open WHERE account_sid = ?1 AND shelf < 2 AND shelf = 1 LIMIT ?2);
+
+-- name: add_calls
+-- Keep calls that were made: items in the order of store.views.Called, without the id.
+INSERT INTO calls (at, account_sid, message_sid, status, url, attempt, took, code, fault, request, answer)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
+       value->>10
+FROM json_each(?1);
+
+-- name: calls_of_account
+-- Read an account's calls before ?2, newest first; with ?3 those that failed. Looks at ?5 of them at most.
+SELECT json_group_array(json_array(id, at, account_sid, message_sid, status, url, attempt, took, code, fault, request,
+  answer))
+FROM (
+  SELECT * FROM (SELECT * FROM calls INDEXED BY calls_of_account WHERE account_sid = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?5)
+  WHERE ?3 = 0 OR code IS NULL OR code NOT BETWEEN 200 AND 299 LIMIT ?4);
+
+-- name: calls_of_message
+-- Read the calls about a message before ?3, newest first; with ?5 those that failed.
+SELECT json_group_array(json_array(id, at, account_sid, message_sid, status, url, attempt, took, code, fault, request,
+  answer))
+FROM (SELECT * FROM calls INDEXED BY calls_of_message WHERE message_sid = ?1 AND account_sid = ?2 AND id < ?3
+      AND (?5 = 0 OR code IS NULL OR code NOT BETWEEN 200 AND 299)
+      ORDER BY id DESC LIMIT ?4);
+
+-- name: trim_calls
+-- Forget the oldest calls where more than ?1 are kept.
+DELETE FROM calls WHERE id <= (SELECT max(id) FROM calls) - ?1;
+
+-- name: prune_calls
+-- Forget calls from before ?1, the oldest ?2 at most.
+DELETE FROM calls WHERE at < ?1 AND id IN (SELECT id FROM calls ORDER BY id LIMIT ?2);
+
+-- name: prune_tallies
+-- Forget old counts.
+DELETE FROM tallies WHERE hour < ?1;
+
+-- name: extend
+-- Let a message be worth sending as long again as it was from when it was due.
+UPDATE messages SET expires_at = max(expires_at, ?2 + expires_at - due_at) WHERE sid = ?1;
