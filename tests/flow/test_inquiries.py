@@ -13,6 +13,7 @@ from postdate.core.message import Event, Message, Status
 from postdate.core.outcome import Accepted, DoubtPolicy, InDoubt, Unreachable
 from postdate.core.resources import Resource
 from postdate.flow.inquiries import ASK_AFTER, MOST_AT_ONCE, Inquiries
+from postdate.flow.open_connection import OpenConnection
 from postdate.store.contract import StoreUnavailable
 from tests.flow.building import (
     Flow,
@@ -45,10 +46,13 @@ class AskedCarrier(RecordingCarrier):
         self.asked: list[tuple[str, int]] = []  # of which message, and when
         self.at_once = 0
         self.gate: asyncio.Event | None = None
+        self.breaks: Exception | None = None
 
     async def ask(self, submission: Submission) -> Verdict:
         """Answer a question."""
         self.asked.append((submission.sid, self._now()))
+        if self.breaks is not None:
+            raise self.breaks
         if self.gate is not None:
             self.at_once += 1
             await self.gate.wait()
@@ -68,11 +72,18 @@ class AskingFlow(Flow):
         await super().start(*resources, watch=watch)
         self.inquiries = Inquiries(self.store, self.clock)
         self.lanes.inquire, self.inquiries.again = self.inquiries.begin, self.lanes.again
+        self.inquiries.find = self.lanes.find
 
     async def stop(self) -> None:
         """Stop as a node does."""
         await self.inquiries.stop()
         await super().stop()
+
+    async def kill(self) -> None:
+        """End as a killed process does: what is asked about is just not asked about any more."""
+        self.power.cut()
+        await self.inquiries.stop()
+        await super().kill()
 
     @property
     def quiet(self) -> bool:
@@ -121,39 +132,71 @@ async def test_what_the_carrier_has_was_handed_over(flow: AskingFlow, unknown: i
     at = flow.clock.now()
     await flow.advance(IN_THE_END)
     found = await flow.read(message)
-    assert (found.status, found.carrier_ref, found.doubt_at, found.claim) == (Status.SENT, "found", None, None)
+    assert (found.status, found.carrier_ref, found.doubt_at) == (Status.SENT, "found", None)
     assert flow.asked.asked == [(message.sid, at + round(after * SECOND)) for after in ASKED_AFTER[: unknown + 1]]
     assert flow.carrier.sids == [message.sid]
     await flow.carrier.report(Receipt("found", Event.DELIVER))
     assert (await flow.read(message)).status is Status.DELIVERED
 
 
-@pytest.mark.parametrize("unknown", [0, 2])
-async def test_what_it_has_not_for_certain_goes_again_under_the_same_sid(flow: AskingFlow, unknown: int) -> None:
-    flow.asked.verdicts = [*[NOBODY_KNOWS] * unknown, Unreachable("not there")]
+NOT_THERE = Unreachable("not there")
+GOES_AGAIN: list[tuple[list[Verdict], int | None]] = [
+    ([NOT_THERE, NOT_THERE, NOT_THERE], 2),
+    ([NOBODY_KNOWS, NOT_THERE, NOT_THERE], 2),
+    ([NOBODY_KNOWS, NOBODY_KNOWS, NOT_THERE, NOT_THERE], 3),
+    ([NOT_THERE, NOBODY_KNOWS, NOT_THERE, NOBODY_KNOWS, NOT_THERE], None),
+    ([NOT_THERE, NOT_THERE, NOBODY_KNOWS], None),  # twice, and too soon: a slow carrier may have it yet
+    ([NOBODY_KNOWS, NOBODY_KNOWS, NOBODY_KNOWS, NOBODY_KNOWS, NOT_THERE], None),
+]
+
+
+@pytest.mark.parametrize(("verdicts", "when"), GOES_AGAIN)
+async def test_what_it_has_not_for_certain_goes_again_under_the_same_sid(
+    flow: AskingFlow, verdicts: list[Verdict], when: int | None
+) -> None:
+    flow.asked.verdicts = list(verdicts)
     (message,) = await flow.doubt()
     flow.carrier.script = accept
-    await flow.advance(ASKED_AFTER[unknown] - 1)
+    await flow.advance(ASKED_AFTER[-1 if when is None else when] - 1)
     assert flow.carrier.sids == [message.sid], "not before it is certain"
     await flow.advance(IN_THE_END)
     found = await flow.read(message)
-    assert (found.status, found.doubt_at, found.attempts) == (Status.SENT, None, 2)
-    assert flow.carrier.sids == [message.sid] * 2
-    assert [one.submission.attempt for one in flow.carrier.submitted] == [1, 2]
+    if when is None:
+        assert flow.carrier.sids == [message.sid]
+        assert await is_in_doubt(flow, message)
+    else:
+        assert (found.status, found.doubt_at, found.attempts) == (Status.SENT, None, 2)
+        assert [(one.sid, one.submission.attempt) for one in flow.carrier.submitted] == [
+            (message.sid, 1),
+            (message.sid, 2),
+        ]
+
+
+async def test_what_goes_again_is_in_doubt_until_that_attempt_is_answered(flow: AskingFlow) -> None:
+    flow.asked.verdicts = [NOT_THERE] * len(ASK_AFTER)
+    (message,) = await flow.doubt()
+    flow.carrier.script = lambda submission: Keeps()
+    await flow.advance(ASKED_AFTER[2] + 5)
+    assert flow.carrier.kept == [message.sid]
+    assert await is_in_doubt(flow, message)
+    flow.carrier.tell(message.sid, Accepted("second"))
+    await flow.advance(1)
+    found = await flow.read(message)
+    assert (found.status, found.doubt_at, found.carrier_ref) == (Status.SENT, None, "second")
 
 
 async def test_what_goes_again_and_is_in_doubt_again_is_asked_about_again(flow: AskingFlow) -> None:
-    flow.asked.verdicts = [Unreachable("not there"), Accepted("found")]
+    flow.asked.verdicts = [NOT_THERE, NOT_THERE, NOT_THERE, Accepted("found")]
     (message,) = await flow.doubt()
     await flow.advance(IN_THE_END)
     assert (await flow.read(message)).carrier_ref == "found"
-    assert (len(flow.asked.asked), flow.carrier.sids) == (2, [message.sid] * 2)
+    assert (len(flow.asked.asked), flow.carrier.sids) == (4, [message.sid] * 2)
 
 
 async def test_what_nobody_ever_knows_stays_in_doubt_and_never_goes_again(flow: AskingFlow) -> None:
     (message,) = await flow.doubt()
-    await flow.advance(ASKED_AFTER[-1] - 1)
-    assert not await is_in_doubt(flow, message), "it is being asked about"
+    await flow.advance(1)
+    assert await is_in_doubt(flow, message), "also while it is asked about"
     await flow.advance(86_400)
     assert await is_in_doubt(flow, message)
     assert len(flow.asked.asked) == len(ASK_AFTER)
@@ -173,7 +216,7 @@ async def test_others_go_on_while_one_is_asked_about(flow: AskingFlow) -> None:
 
 
 async def test_a_receipt_while_it_is_asked_about_counts_and_nothing_goes_again(flow: AskingFlow) -> None:
-    flow.asked.verdicts = [NOBODY_KNOWS, Unreachable("not there")]
+    flow.asked.verdicts = [NOT_THERE] * len(ASK_AFTER)
     (message,) = await flow.doubt()
     await flow.carrier.report(Receipt("x", Event.DELIVER, sid=message.sid))
     await flow.advance(IN_THE_END)
@@ -181,27 +224,63 @@ async def test_a_receipt_while_it_is_asked_about_counts_and_nothing_goes_again(f
     assert flow.carrier.sids == [message.sid]
 
 
-async def test_what_expired_meanwhile_does_not_go_again(flow: AskingFlow) -> None:
-    flow.asked.verdicts = [NOBODY_KNOWS, NOBODY_KNOWS, Unreachable("not there")]
+async def test_what_expired_meanwhile_does_not_go_again_and_is_never_called_failed(flow: AskingFlow) -> None:
+    flow.asked.verdicts = [NOT_THERE] * len(ASK_AFTER)
     message = await flow.send(validity=60)
     await flow.advance(IN_THE_END)
-    found = await flow.read(message)
-    assert (found.status, found.error_code, flow.carrier.sids) == (Status.FAILED, 30036, [message.sid])
+    assert flow.carrier.sids == [message.sid]
+    assert await is_in_doubt(flow, message)
 
 
-async def test_what_has_lost_its_sender_meanwhile_has_failed(flow: AskingFlow) -> None:
-    flow.asked.verdicts = [Unreachable("not there")]
+async def test_what_has_lost_its_sender_meanwhile_does_not_go_again(flow: AskingFlow) -> None:
+    flow.asked.verdicts = [NOT_THERE] * len(ASK_AFTER)
     (message,) = await flow.doubt()
     await flow.directory.remove(a_sender().sid)
     await flow.advance(IN_THE_END)
-    found = await flow.read(message)
-    assert (found.status, found.error_code, flow.carrier.sids) == (Status.FAILED, 21606, [message.sid])
+    assert flow.carrier.sids == [message.sid]
+    assert await is_in_doubt(flow, message)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_its_connection_had_never_goes_to_another(flow: AskingFlow, restarted: bool) -> None:
+    flow.asked.verdicts = [NOT_THERE] * len(ASK_AFTER)
+    (message,) = await flow.doubt()
+    other = RecordingCarrier(flow.clock, flow.power)
+    await flow.directory.put(a_sender(connection="other"))
+    if restarted:
+        await flow.restart()
+        other.power = flow.power
+    flow.lanes.use(OpenConnection("other", other, DoubtPolicy.RETRY))
+    await flow.advance(IN_THE_END)
+    assert other.sids == []
+    assert flow.carrier.sids == [message.sid]
+    assert await is_in_doubt(flow, message)
+
+
+async def test_a_connection_that_is_gone_cannot_be_asked(flow: AskingFlow) -> None:
+    (message,) = await flow.doubt()
+    flow.lanes.leave("sandbox")
+    await flow.advance(IN_THE_END)
+    assert flow.asked.asked == []
+    assert await is_in_doubt(flow, message)
+
+
+async def test_the_connection_as_it_is_now_is_asked(flow: AskingFlow) -> None:
+    (message,) = await flow.doubt()
+    newer = AskedCarrier(flow)
+    newer.verdicts = [Accepted("found")]
+    flow.lanes.use(OpenConnection("sandbox", newer, DoubtPolicy.QUERY))
+    await flow.advance(IN_THE_END)
+    assert (await flow.read(message)).carrier_ref == "found"
+    assert (len(flow.asked.asked), len(newer.asked)) == (0, 1)
 
 
 @pytest.mark.parametrize("doubt", [DoubtPolicy.HOLD, DoubtPolicy.RETRY])
 async def test_other_policies_ask_nobody(tmp_path: Path, doubt: DoubtPolicy) -> None:
     async with asking(tmp_path, Setup(doubt=doubt)) as flow:
+        flow.carrier.script = lambda submission: Keeps()
         await flow.doubt()
+        flow.carrier.script = accept
         await flow.restart()
         await flow.advance(IN_THE_END)
         assert flow.asked.asked == []
@@ -219,7 +298,7 @@ async def test_a_carrier_that_cannot_be_asked_leaves_it_in_doubt(tmp_path: Path)
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
-VERDICTS: Sequence[tuple[Verdict, int]] = [(Accepted("found"), 1), (Unreachable("not there"), 2), (NOBODY_KNOWS, 1)]
+VERDICTS: Sequence[tuple[Verdict, int]] = [(Accepted("found"), 1), (NOT_THERE, 2), (NOBODY_KNOWS, 1)]
 
 
 @pytest.mark.parametrize(("verdict", "times"), VERDICTS, ids=["has it", "has it not", "nobody knows"])
@@ -246,9 +325,9 @@ async def test_who_is_interrupted_asks_again_at_the_next_start(
     await flow.advance(([0, *ASKED_AFTER])[asked] + 0.5)
     assert len(flow.asked.asked) == asked
     await asyncio.wait_for(flow.restart(kill), 5)
-    flow.carrier.script, flow.asked.verdicts = accept, [verdict]
+    flow.carrier.script, flow.asked.verdicts = accept, [verdict] * len(ASK_AFTER)
     await flow.advance(IN_THE_END)
-    assert len(flow.asked.asked) == asked + 1
+    assert len(flow.asked.asked) == asked + (1 if verdict is not NOT_THERE else 3)
     assert (await flow.read(message)).status is Status.SENT
     assert flow.carrier.sids == [message.sid] * times
 
@@ -263,6 +342,18 @@ async def test_a_crash_before_the_answer_is_a_doubt_that_is_asked_about(flow: As
     assert (found.status, found.carrier_ref, flow.carrier.sids) == (Status.SENT, "found", [message.sid])
 
 
+async def test_a_question_that_breaks_leaves_it_in_doubt_and_others_are_asked_about(flow: AskingFlow) -> None:
+    (broken,) = await flow.doubt()
+    flow.asked.breaks = LookupError("a bug")
+    await flow.advance(3)
+    flow.asked.breaks = None
+    flow.asked.verdicts = [Accepted("found")]
+    other = await flow.send(recipient=recipient(2))
+    await flow.advance(IN_THE_END)
+    assert await is_in_doubt(flow, broken)
+    assert (await flow.read(other)).carrier_ref == "found"
+
+
 async def test_stopping_in_the_middle_of_a_question_ends_it_and_nothing_is_asked_after(flow: AskingFlow) -> None:
     flow.asked.gate = asyncio.Event()
     (message,) = await flow.doubt()
@@ -272,8 +363,7 @@ async def test_stopping_in_the_middle_of_a_question_ends_it_and_nothing_is_asked
     await asyncio.wait_for(flow.inquiries.stop(), 5)
     assert is_idle(flow.inquiries)
     await advancing
-    found = await flow.read(message)
-    assert (found.status, found.doubt_at, found.claim is not None) == (Status.SENDING, None, True)
+    assert await is_in_doubt(flow, message)
     await flow.send(recipient=recipient(2))
     await flow.advance(IN_THE_END)
     assert len(flow.asked.asked) == 1
