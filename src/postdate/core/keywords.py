@@ -5,9 +5,9 @@ The whole message counts, in any case, without surrounding space or punctuation.
 
 from enum import StrEnum
 
-_STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
-_START = frozenset({"START", "YES", "UNSTOP"})
-_HELP = frozenset({"HELP", "INFO"})
+_STOP = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
+_START = ("START", "YES", "UNSTOP")
+_HELP = ("HELP", "INFO")
 
 
 class Keyword(StrEnum):
@@ -26,3 +26,8 @@ def keyword(body: str) -> Keyword | None:
     if word in _START:
         return Keyword.START
     return Keyword.HELP if word in _HELP else None
+
+
+def words_of(asked: Keyword) -> tuple[str, ...]:
+    """Return the words that a recipient can ask for it with."""
+    return {Keyword.STOP: _STOP, Keyword.START: _START, Keyword.HELP: _HELP}[asked]
