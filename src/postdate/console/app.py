@@ -52,13 +52,34 @@ from postdate.console import assets
 from postdate.console.gate import VIEW, Endpoint, look
 from postdate.console.page import Screen
 from postdate.console.rendering import PREFIX
-from postdate.console.screens import audit_log, keys, profile, settings, sign_in, users
+from postdate.console.screens import (
+    audit_log,
+    clock,
+    compose,
+    connections,
+    handset,
+    keys,
+    numbers,
+    overview,
+    profile,
+    services,
+    settings,
+    sign_in,
+    users,
+)
 from postdate.console.tools import Tools
 
 # In the order of the navigation.
 SCREENS: tuple[Screen, ...] = (
+    overview.SCREEN,
     sign_in.SCREEN,
     profile.SCREEN,
+    compose.SCREEN,
+    services.SCREEN,
+    numbers.SCREEN,
+    connections.SCREEN,
+    handset.SCREEN,
+    clock.SCREEN,
     keys.SCREEN,
     users.SCREEN,
     audit_log.SCREEN,
