@@ -121,7 +121,7 @@ async def _plain_trivial() -> None:
 async def _node(given: Mapping[str, Any]) -> AsyncIterator[tuple[WatchedNode, Place]]:
     node = WatchedNode(settings_for(Path(given["data"])))
     if given.get("tell_first"):
-        node.watch.on_first = lambda at: tell(handed_at=at)
+        node.seen.on_first = lambda at: tell(handed_at=at)
     async with node:
         place = await furnish(node, given.get("senders", 1), given.get("mps", 0))
         await node.listen()
@@ -206,15 +206,15 @@ async def send(given: Mapping[str, Any]) -> None:
             raise SystemExit("this machine did not accept the messages before they were due: give a longer lead")
         before = _processor_seconds()
         async with asyncio.timeout(_LONGEST_SECONDS):
-            await node.watch.until(count, 0 if given["receipts"] == "none" else count)
-        lateness = node.watch.lateness
+            await node.seen.until(count, 0 if given["receipts"] == "none" else count)
+        lateness = node.seen.lateness
         tell(
             p50=share(lateness, 0.5),
             p99=share(lateness, 0.99),
             last=max(lateness),
             first=min(lateness),
             handed=len(lateness),
-            all_delivered=node.watch.last_receipt_at - start,
+            all_delivered=node.seen.last_receipt_at - start,
             processor=(_processor_seconds() - before) * SECOND / count,
         )
 

@@ -101,10 +101,10 @@ class WatchedNode(Node):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.watch = Watch(self.clock)
+        self.seen = Watch(self.clock)
 
     async def _open(self, connection: OpenConnection) -> None:
-        await super()._open(replace(connection, connector=Watched(connection.connector, self.watch)))
+        await super()._open(replace(connection, connector=Watched(connection.connector, self.seen)))
 
 
 def settings_for(data: Path, **more: Any) -> Settings:
