@@ -6,6 +6,7 @@ from postdate.api.endpoint import Answer, Request
 from postdate.api.paging import listing, page_of, read_page, v2010
 from postdate.api.twilio import API_VERSION, message_json, parse_send, read_instant, shown
 from postdate.core.address import InvalidAddress, parse_recipient
+from postdate.core.doubt import Verdict
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, InvalidInstant, format_rfc2822, parse_date_filter
 from postdate.core.message import FINAL, Message, Status
@@ -46,9 +47,10 @@ async def _found(request: Request) -> Message:
 
 
 async def update(request: Request) -> Answer:
-    """Cancel (`Status=canceled`), redact (`Body=`), or move (`SendAt`, ours) a message."""
+    """Cancel (`Status=canceled`), redact (`Body=`), move (`SendAt`, ours) or resolve (`InDoubt`, ours) a message."""
     form, ingest, sid = request.form, request.parts.ingest, request.params["sid"]
     status, send_at, body = form.one("Status"), form.text("SendAt"), form.one("Body")
+    verdict = form.choice("InDoubt", *Verdict)
     if status is not None:
         if status != "canceled":
             raise Rejected(20001, f"The only Status that can be set is 'canceled', not {shown(status)}.")
@@ -56,6 +58,8 @@ async def update(request: Request) -> Answer:
     if send_at is not None:
         moved = await ingest.reschedule(request.account, sid, read_instant("SendAt", send_at))
         return Answer(200, message_json(moved))
+    if verdict is not None:
+        return Answer(200, message_json(await ingest.resolve(request.account, sid, Verdict(verdict))))
     if body is None:
         return Answer(200, message_json(await _found(request)))
     if body:

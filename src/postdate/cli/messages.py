@@ -12,6 +12,7 @@ from postdate.cli.command import command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import ROOMY, console, full_time, listing, say, short_time, show_fields, show_list, status_text
+from postdate.core.doubt import Verdict
 from postdate.core.instant import Instant, InvalidDuration, format_iso_exact, parse_duration, parse_instant
 
 app = typer.Typer(help="Send, schedule, move, cancel and look up messages.", no_args_is_help=True)
@@ -259,6 +260,23 @@ def cancel(sid: Sid, reach: Reach) -> None:
     reach.show(
         lambda client: client.post(client.path("Messages", sid), [("Status", "canceled")]),
         lambda message: say(f"{message.text('sid')} is {message.text('status')}: it is never sent."),
+    )
+
+
+@app.command()
+@command
+def resolve(
+    sid: Sid,
+    verdict: Annotated[
+        Verdict,
+        typer.Option("--as", help="sent: the carrier has it; failed: it has it not; retry: hand it over again."),
+    ],
+    reach: Reach,
+) -> None:
+    """Settle by hand a message that is in doubt: nobody knows whether its carrier has it."""
+    reach.show(
+        lambda client: client.post(client.path("Messages", sid), [("InDoubt", verdict.value)]),
+        lambda message: say(f"{message.text('sid')} is in doubt no more: it is {message.text('status')}."),
     )
 
 

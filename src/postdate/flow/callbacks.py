@@ -19,23 +19,26 @@ from functools import lru_cache
 import msgspec
 
 from postdate.clock import Clock
+from postdate.core.call_shown import shown_request, shown_result
 from postdate.core.callback import (
     CallbackPolicy,
     CallbackResult,
     InvalidCallbackUrl,
+    Params,
     StatusChange,
     is_delivered,
     next_attempt,
     parse_overrides,
     policy_after,
     sign,
+    split_credentials,
     status_params,
 )
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
 from postdate.flow.directory import Directory
 from postdate.flow.outgoing import Outgoing
-from postdate.store.contract import CallbackRow, Settled, Store, StoreError
+from postdate.store.contract import CallbackRow, Called, Settled, Store, StoreError
 
 MOST_AT_ONCE = 128
 MOST_TO_ONE_SERVER = 32
@@ -272,23 +275,26 @@ class Callbacks:
                 return
             began = self._clock.now()
             first_at = row.first_at if row.attempts else began
-            result = await self._attempt(row, policy_after(policy, began - first_at) if row.attempts else policy)
+            params = status_params(_change(row))
+            result = await self._attempt(
+                row, params, policy_after(policy, began - first_at) if row.attempts else policy
+            )
             now = self._clock.now()
+            made = _made(row, params, began, now, result)
             wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
             if wait is None:
                 self.delivered += is_delivered(result)
                 self.given_up += not is_delivered(result)
-                self._settle(row, Settled(row.due_at, row.id, None))
+                self._settle(row, Settled(row.due_at, row.id, None, None, made))
             else:
-                self._settle(row, Settled(row.due_at, row.id, Instant(now + wait), first_at))
+                self._settle(row, Settled(row.due_at, row.id, Instant(now + wait), first_at, made))
         except asyncio.CancelledError:
             self._stopping = True  # the process ends: nothing takes its place
             raise
         finally:
             self._ended(row, server)
 
-    async def _attempt(self, row: CallbackRow, policy: CallbackPolicy) -> CallbackResult:
-        params = status_params(_change(row))
+    async def _attempt(self, row: CallbackRow, params: Params, policy: CallbackPolicy) -> CallbackResult:
         headers = {
             "X-Twilio-Signature": sign(row.url, params, self._directory.token_of(row.account_sid)),
             "I-Twilio-Idempotency-Token": row.id,
@@ -380,3 +386,12 @@ def _change(row: CallbackRow) -> StatusChange:
         messaging_service_sid=row.service_sid,
         error_code=row.error_code,
     )
+
+
+def _made(row: CallbackRow, params: Params, began: Instant, ended: Instant, result: CallbackResult) -> Called:
+    """Return what is kept of an attempt: nothing of it that could sign in anywhere."""
+    code, fault, answer = shown_result(result)
+    return Called(
+        0, began, row.account_sid, row.message_sid, row.status, split_credentials(row.url)[0], row.attempts + 1,
+        ended - began, code, fault, shown_request(params), answer,
+    )  # fmt: skip

@@ -15,7 +15,8 @@ from postdate.store.contract import Store, StoreError
 
 EVERY = 5 * SECOND
 PRUNE_EVERY = 10 * MINUTE
-KEPT_FOR = 7 * DAY  # parked receipts, idempotency keys, ids of inbound messages
+KEPT_FOR = 7 * DAY  # parked receipts, idempotency keys, ids of inbound messages, calls to customers
+COUNTED_FOR = 35 * DAY  # how many messages did what in an hour
 UNJOINED_FOR = 1 * HOUR  # the first part of an inbound message, while another is missing
 
 
@@ -45,7 +46,9 @@ class Housekeeping:
             if now - self._pruned_at >= PRUNE_EVERY:
                 self._pruned_at = now
                 with contextlib.suppress(StoreError):  # tried again next time; nothing depends on it
-                    await self._store.prune(Instant(now - KEPT_FOR), Instant(now - UNJOINED_FOR))
+                    await self._store.prune(
+                        Instant(now - KEPT_FOR), Instant(now - UNJOINED_FOR), Instant(now - COUNTED_FOR)
+                    )
             # A clock that is moved by hand would have to stop at every one of these waits: there, once is enough.
             pause = None if self._clock.longest_wait is None else Monotonic(self._clock.monotonic() + EVERY)
             await self._alarm.wait(pause)

@@ -10,11 +10,13 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from postdate.clock import Clock
 from postdate.core.commands import Context, SendMessage, check_window, to_message, validity_of
+from postdate.core.doubt import Verdict
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, ScheduleWindow
 from postdate.core.message import Message, Status
@@ -50,7 +52,7 @@ class Ingest:
         self._adds: GroupCommit[New, AddResult] = GroupCommit(self._add, MOST_IN_A_COMMIT)
         self.notice: Callable[[Cursor], None] = lambda timer: None
         self.has_room: Callable[[Sender, int], bool] = lambda sender, segments: True
-        self._moving: set[asyncio.Task[Message | None]] = set()
+        self._moving: set[asyncio.Task[Any]] = set()
         self.refusing: str | None = None  # why nothing new is accepted at present; set by housekeeping
 
     @property
@@ -169,6 +171,25 @@ class Ingest:
         if after is not None and after.status is Status.SCHEDULED:
             self.notice(Cursor(after.due_at, after.sid))
         return after
+
+    async def resolve(self, account: Account, sid: str, verdict: Verdict) -> Message:
+        """Return a message that was in doubt as a person's word leaves it; raise Rejected 20409 where it is not."""
+        # Whoever asked may go away meanwhile; what goes again must be heard of all the same.
+        resolving = asyncio.get_running_loop().create_task(self._resolve(account.sid, sid, verdict))
+        self._moving.add(resolving)
+        resolving.add_done_callback(self._moving.discard)
+        message, was_in_doubt = await asyncio.shield(resolving)
+        if message is None:
+            raise Rejected(20404, f"The message {sid[:40]} was not found.")
+        if not was_in_doubt:
+            raise Rejected(20409, f"The message is not in doubt: it is {message.status}.")
+        return message
+
+    async def _resolve(self, account_sid: str, sid: str, verdict: Verdict) -> tuple[Message | None, bool]:
+        message, was_in_doubt = await self._store.resolve(account_sid, sid, verdict, self._clock.now())
+        if message is not None and was_in_doubt and verdict is Verdict.RETRY:
+            self.notice(Cursor(message.due_at, message.sid))
+        return message, was_in_doubt
 
     async def drain(self) -> None:
         """Return when everything accepted so far is on disk."""
