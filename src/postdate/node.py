@@ -20,24 +20,23 @@ import msgspec
 from cryptography.fernet import Fernet
 
 from postdate.api.app import App
-from postdate.api.parts import CarrierWay, Parts, TakeCall
+from postdate.api.parts import Parts, TakeCall
 from postdate.api.server import WebServer
+from postdate.carriers import Carriers
 from postdate.clock import Clock, SystemClock, TestClock, breathe
-from postdate.connectors.contract import CarrierEvent
+from postdate.connectors.contract import CarrierEvent, Connector
 from postdate.connectors.http import HttpConnector, HttpWay, http_connector
-from postdate.connectors.kinds import Surroundings, kind_of, read_settings
 from postdate.connectors.providers import plain_http
 from postdate.connectors.sandbox import Sandbox
 from postdate.connectors.sandbox_script import Script
 from postdate.console.app import Console
 from postdate.console.site import Site
-from postdate.core.events_url import events_key, events_path, message_query
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.outcome import DoubtPolicy
-from postdate.core.resources import Account, AccountStatus, Connection, Sender, Service, User
+from postdate.core.resources import Account, AccountStatus, Sender, Service, User
 from postdate.flow.callbacks import Callbacks
-from postdate.flow.connections import DRAIN_SECONDS, Built, Connections, ConnectionTools, close_connector
+from postdate.flow.connections import Connections, ConnectionTools, close_connector
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.housekeeping import Housekeeping
@@ -60,6 +59,10 @@ SWITCH_INTERVAL = 0.0001
 # Messages, requests and calls come and go without cycles: looking for cycles after every 700 of them, as Python does by
 # itself, takes a tenth of the processor's time.
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
+# A stop ends within ten seconds, whatever carriers and the store do: what they may take, one after the other.
+DRAIN_SECONDS = 5.0
+CLOSE_SECONDS = 1.0  # and a connector's own goodbye
+RECORD_SECONDS = 1.0
 _QUIET_ROUNDS = 6
 
 
@@ -74,6 +77,7 @@ class Node:
         self._chance = random.Random(secrets.token_bytes(16)).random
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._built_in: list[Connector] = []
         self.failed: asyncio.Future[None] | None = None
         self.port = settings.port
 
@@ -99,15 +103,16 @@ class Node:
         await self.store.open()
         self._stack.push_async_callback(self.store.close)
         key = _sealing_key(settings)
-        self._events_secret = hmac.digest(base64.urlsafe_b64decode(key), b"events of carriers", "sha256")
         self.directory = Directory(self.store, Fernet(key))
+        secret = hmac.digest(base64.urlsafe_b64decode(key), b"events of carriers", "sha256")
+        self.carriers = Carriers(self.directory, self.clock, self._chance, self._base_url, secret)
         await self.directory.load()
         self.outgoing = Outgoing(settings.allow_networks)
         self._stack.push_async_callback(self.outgoing.close)
         self.callbacks = Callbacks(self.store, self.directory, self.outgoing, self.clock, self._chance)
         self._begin(self.callbacks.run, self.callbacks.stop)
         self.recorder = Recorder(self.store, self.clock, self.run_name)
-        self._stack.push_async_callback(self.recorder.settled)
+        self._stack.push_async_callback(self.recorder.settled, RECORD_SECONDS)
         self.receipts = Receipts(self.store, self.directory, self.clock)
         self._stack.push_async_callback(self.receipts.settled)
         await self._start_sending()
@@ -117,12 +122,14 @@ class Node:
         self.lanes = Lanes(self.store, self.clock, self.recorder, self.run_name)
         self.inquiries = Inquiries(self.store, self.clock)
         self.lanes.inquire, self.inquiries.again = self.inquiries.begin, self.lanes.again
+        self.inquiries.find = self.lanes.find
+        self.lanes.policy_of, self.lanes.media_of_closed = self.carriers.policy_of, self.carriers.media_of
         await self._open_connections()
-        self._stack.push_async_callback(self.inquiries.stop)
         await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
         self.directory.sender_changed = self.lanes.follow
         self.lanes.broken = self._broke
-        self._stack.push_async_callback(self.lanes.stop, DRAIN_SECONDS)
+        self._stack.push_async_callback(self.lanes.stop, DRAIN_SECONDS, self._close_connectors)
+        self._stack.push_async_callback(self.inquiries.stop)
         ways = Ways(
             to_lane=self.lanes.put,
             has_room=self.lanes.has_room,
@@ -179,9 +186,9 @@ class Node:
             base_url=self._base_url,
             advance_to=self.advance_to,
             carrier_events=events,
-            carrier_way=self._carrier_way,
+            carrier_way=lambda name: self.carriers.way_in(name, self.connections.find(name)),
             connections=self.connections,
-            events_url=lambda resource: self.events_url(resource)(),
+            events_url=self.carriers.events_url,
             console_link=self.console_link,
             waiting=self.lanes.segments_of,
             way=self.lanes.connections.get,
@@ -197,6 +204,10 @@ class Node:
         return bool(self.directory.every(User))
 
     async def _open_connections(self) -> None:
+        tools = ConnectionTools(
+            self.carriers.build, self.receipts.take, self.lanes.use, self.lanes.leave, self.lanes.wake
+        )
+        self.connections = Connections(self.directory, self.clock, tools)
         settings = self.settings
         self.sandbox = Sandbox(self.clock, settings.sandbox_seed, _script(settings))
         await self._open(OpenConnection("sandbox", self.sandbox))
@@ -205,10 +216,8 @@ class Node:
             token = settings.carrier_token.get_secret_value() if settings.carrier_token else None
             self.http = _plain_http(settings.carrier_url, token, self.clock)
             await self._open(OpenConnection("http", self.http, DoubtPolicy(settings.carrier_doubt)))
-        tools = ConnectionTools(self._build, self.receipts.take, self.lanes.use, self.lanes.leave, self.lanes.wake)
-        self.connections = Connections(self.directory, self.clock, tools)
         self.directory.connection_changed = self.connections.follow
-        self._stack.push_async_callback(self.connections.close)
+        self._stack.push_async_callback(self._close_connectors)
         await self.connections.open()
 
     async def _open(self, connection: OpenConnection) -> None:
@@ -217,33 +226,15 @@ class Node:
 
         connection.connector.condition.on_change = self.lanes.wake
         await connection.connector.open(on_event)
-        self._stack.push_async_callback(close_connector, connection.connector)
+        self._built_in.append(connection.connector)
+        self._stack.push_async_callback(self._close_connectors)
         self.lanes.use(connection)
 
-    def _build(self, resource: Connection) -> Built:
-        """Return the connector for a configured connection; ValueError says why it cannot be used."""
-        kind = kind_of(resource.kind)
-        hidden = msgspec.json.decode(self.directory.unseal(resource.sealed))
-        settings = read_settings(kind, {**resource.settings, **hidden})
-        url = self.events_url(resource)
-        around = Surroundings(
-            clock=self.clock,
-            chance=self._chance,
-            some_bytes=lambda: secrets.token_bytes(16),
-            events_url=lambda sid: url() + message_query(self._events_secret, resource.sid, sid),
-        )
-        return Built(kind.build(resource.name, settings, around), kind.media)
-
-    def events_url(self, resource: Connection) -> Callable[[], str]:
-        """Return what gives the URL at which the carrier of a connection reports; the port is known once it listens."""
-        path = events_path(resource.name, events_key(self._events_secret, resource.sid))
-        return lambda: self._base_url() + path
-
-    def _carrier_way(self, name: str) -> CarrierWay | None:
-        opened, resource = self.connections.find(name), self.directory.connection(name)
-        if opened is None or resource is None or not isinstance(opened.connector, HttpConnector):
-            return None
-        return CarrierWay(resource.sid, self._events_secret, opened.connector.take)
+    async def _close_connectors(self) -> None:
+        """Close every connector, each once; by now they have had their time."""
+        closing, self._built_in = self._built_in, []
+        built_in = (close_connector(connector, CLOSE_SECONDS) for connector in closing)
+        await asyncio.gather(self.connections.close(CLOSE_SECONDS), *built_in)
 
     def _begin(self, run: Callable[[], Coroutine[object, object, None]], stop: Callable[[], None]) -> None:
         """Run a part in a task of its own; stop it in its turn. A part that breaks ends the node: `failed` says why."""

@@ -18,9 +18,23 @@ _TENTHS: Final = 10  # a rate has one decimal: its ticks stay small
 
 
 class Pace:
-    """The bookings of one connection. `went` is told of every segment, so that the present rate is known."""
+    """The bookings of one connection, for all who hand over to it: first come, first served.
 
-    __slots__ = ("_changed_at", "_configured", "_cut_from", "_last_second", "_now", "_rate", "_second", "_throttle")
+    Whoever asks for a place and cannot have it at once keeps its turn, so that a long message is not passed for ever by
+    short ones. `leave` gives the turn up.
+    """
+
+    __slots__ = (
+        "_changed_at",
+        "_configured",
+        "_cut_from",
+        "_last_second",
+        "_now",
+        "_rate",
+        "_second",
+        "_throttle",
+        "_waiting",
+    )
 
     def __init__(self, mps: float, at: Monotonic) -> None:
         """Pace at `mps` segments per second, 0 for no limit."""
@@ -32,6 +46,7 @@ class Pace:
         self._second = at // SECOND
         self._now = 0
         self._last_second = 0
+        self._waiting: dict[object, tuple[Monotonic, int]] = {}  # who waits since when, and for how many segments
 
     @property
     def is_slowed(self) -> bool:
@@ -48,16 +63,33 @@ class Pace:
         self._configured = Fraction(str(mps)) if mps else None
         self._set(self._configured, at)
 
-    def earliest(self, at: Monotonic, segments: int) -> Monotonic:
-        """Return when the next message may go, `at` or later, and book nothing."""
-        return at if self._throttle is None else self._throttle.earliest(at, segments)
+    def earliest(self, at: Monotonic, segments: int, who: object = None) -> Monotonic:
+        """Return when the next message of `who` may go, `at` or later, and book nothing."""
+        if self._throttle is None:
+            return at
+        since = self._waiting[who][0] if who in self._waiting else at
+        self._waiting[who] = (since, segments)
+        slot = self._throttle.earliest(at, segments)
+        first = next(iter(self._waiting))
+        if first is who or self._waiting[first][0] > slot:
+            return slot
+        turn = self._throttle.earliest(*self._waiting[first])
+        if turn + SECOND < at:  # it did not take its turn: whoever it was is gone
+            del self._waiting[first]
+            return self.earliest(at, segments, who)
+        return Monotonic(max(slot, turn + 1))
 
-    def reserve(self, at: Monotonic, segments: int) -> Monotonic:
+    def reserve(self, at: Monotonic, segments: int, who: object = None) -> Monotonic:
         """Book the next message and return when it may go."""
+        self.leave(who)
         self._count(at, segments)
         if self._rate is not None and self.is_slowed:
             self._grow(at)
         return at if self._throttle is None else self._throttle.reserve(at, segments)
+
+    def leave(self, who: object) -> None:
+        """Hear that `who` waits no longer."""
+        self._waiting.pop(who, None)
 
     def throttled(self, at: Monotonic) -> None:
         """Hear that the carrier throttled us."""

@@ -22,10 +22,11 @@ DRAIN_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A connector made from a connection's settings, and how many media a message there can carry."""
+    """A connector made from a connection's settings, how many media a message there can carry, and if it knows keys."""
 
     connector: Connector
     media: int
+    knows_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,10 @@ class Connections:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def close(self) -> None:
-        """Close all."""
+    async def close(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Close all, after so many seconds for what they hold."""
         await self.settled()
-        await asyncio.gather(*(self._shut(place) for place in self._places.values()))
+        await asyncio.gather(*(self._shut(place, seconds) for place in self._places.values()))
 
     def find(self, name: str) -> OpenConnection | None:
         """Return what is open under a name."""
@@ -141,20 +142,26 @@ class Connections:
         place.fault = ""
 
         async def on_event(event: CarrierEvent) -> None:
-            await self._tools.take(resource.name, event)
+            await self._tools.take(resource.sid, event)
 
-        place.opened = OpenConnection(
+        opened = OpenConnection(
             resource.name, built.connector, resource.doubt, place.pace, built.media, resource.paused
         )
+        opened.identity, opened.knows_key = resource.sid, built.knows_key
         built.connector.condition.on_change = self._tools.wake
-        await built.connector.open(on_event)
-        self._tools.use(place.opened)
+        try:
+            await built.connector.open(on_event)
+        except OSError as error:
+            place.fault = f"it cannot be opened: {error.strerror or 'a file that it needs cannot be used'}"
+            return
+        place.opened = opened
+        self._tools.use(opened)
 
-    async def _shut(self, place: _Place) -> None:
+    async def _shut(self, place: _Place, seconds: float = DRAIN_SECONDS) -> None:
         opened, place.opened = place.opened, None
         if opened is not None:
             self._tools.leave(opened.name)
-            await close_connector(opened.connector)
+            await close_connector(opened.connector, seconds)
 
 
 def _is_another_way(before: Connection, after: Connection) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from postdate.clock import Clock
+from postdate.core.claim import is_free, is_held, run_of
 from postdate.core.commands import segments_of
 from postdate.core.decision import Assign, Decision, Facts, Fetch, Hold, Refuse, decide
 from postdate.core.instant import MILLISECOND
@@ -128,10 +129,12 @@ class Dispatcher:
         if message.status in PENDING:  # moved to a later time, or the clock was set back: not due yet
             self._ways.notice(Cursor(message.due_at, message.sid))
             return
-        if message.status is Status.SENDING and message.claim is not None:
-            if message.claim != self._run:
+        if message.status is Status.SENDING:
+            if is_held(message.claim) or run_of(message.claim) == self._run:
+                return
+            if message.doubt_at is not None or not is_free(message.claim):
                 await self._ways.in_doubt(message)
-            return
+                return
         sender = self._directory.find(Sender, message.sender_sid)
         if sender is None:
             await self._ways.no_sender(message)

@@ -7,13 +7,11 @@ take now waits on its own, and what is behind it goes on; only a carrier that ta
 """
 
 import asyncio
-import heapq
 from collections import deque
-from typing import assert_never
+from contextlib import suppress
+from typing import NamedTuple, assert_never
 
-import msgspec
-
-from postdate.connectors.contract import Asks, Attachment, Submission
+from postdate.connectors.contract import Asks, Submission
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.core.message import Message
 from postdate.core.outcome import (
@@ -29,18 +27,29 @@ from postdate.core.outcome import (
     retry_at,
 )
 from postdate.core.resources import Sender
+from postdate.core.spacing import Spacing
 from postdate.core.throttle import Throttle
 from postdate.flow.alarm import Alarm
+from postdate.flow.lane_queue import LaneQueue
 from postdate.flow.lane_tools import Booking, Entry, LaneTools
 from postdate.flow.open_connection import OpenConnection
-from postdate.flow.submission import submission_of, with_links
+from postdate.flow.submission import attachments_of, submission_of
 from postdate.store.contract import Doubted, Failed, Handed, Result, Returned, StoreError
 
 AHEAD = 40 * MILLISECOND  # a hand-off is claimed at most this long before its slot
 MOST_CLAIMED = 1_024  # in one booking of one lane
 QUEUE_SECONDS = 36_000  # a lane's queue holds what its rate carries in ten hours, as Twilio's does
 UNLIMITED_QUEUE = 1_000_000  # segments, where the rate is not limited
+MOST_SEGMENTS = 255  # of one message
 _AFTER_TROUBLE = 1 * SECOND
+
+
+class Claimed(NamedTuple):
+    """A message that is claimed, and the slot at which it may leave."""
+
+    slot: Monotonic
+    entry: Entry
+    message: Message
 
 
 def queue_limit(sender: Sender) -> float:
@@ -56,11 +65,12 @@ class Lane:
         self._tools = tools
         self._clock = tools.clock
         self._alarm = Alarm(tools.clock)
-        self._queue: list[Entry] = []  # a heap: first in, first out, and what comes back has its place again
-        self._later: list[tuple[Instant, Entry]] = []  # a heap: what may go again then, or expires then
+        self._queue = LaneQueue(AHEAD)
+        self._connection: OpenConnection | None = None  # the one that pauses and setbacks are of
         self._paused_until = Monotonic(0)
         self._setbacks = 0  # in a row, without anything taken
         self._throttle = self._new_throttle(free_at)
+        self._spacing = Spacing(sender.mps) if sender.mps else None
         self._collecting: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.segments = 0  # waiting or in flight
@@ -77,7 +87,7 @@ class Lane:
     def put(self, entry: Entry) -> None:
         """Add a message at the end."""
         self.segments += entry.segments
-        heapq.heappush(self._queue, entry)
+        self._queue.push(entry)
         self._alarm.wake()
 
     def wake(self) -> None:
@@ -90,7 +100,7 @@ class Lane:
         self._alarm.wake()
 
     def give_up(self) -> None:
-        """Wait for no more answers: what has none is in doubt."""
+        """Wait for no more answers: what was begun and has none is in doubt."""
         for task in self._collecting:
             task.cancel()
 
@@ -112,7 +122,9 @@ class Lane:
             return None
         now = self._clock.monotonic()
         wait = max(free_at - self._clock.now(), 0) if free_at is not None else 0
-        return Throttle(self.sender.mps, Monotonic(now + wait))
+        # A wall clock that was ahead when that was kept must not stop the sender: no booking reaches further.
+        longest = SECOND + int(MOST_SEGMENTS * SECOND / self.sender.mps)
+        return Throttle(self.sender.mps, Monotonic(now + min(wait, longest)))
 
     def _book(self) -> list[tuple[Monotonic, Entry]]:
         """Reserve slots for what can go shortly; give up what would be too late by its slot."""
@@ -120,50 +132,63 @@ class Lane:
         if not self._follow():
             return booked
         now, wall = self._clock.monotonic(), self._clock.now()
-        while self._later and self._later[0][0] <= wall + AHEAD:
-            heapq.heappush(self._queue, heapq.heappop(self._later)[1])
+        for entry in self._queue.take_expired(wall):
+            self._expire(entry)
         connection = self._usable()
-        while self._queue and len(booked) < MOST_CLAIMED:
-            entry = self._queue[0]
-            if entry.expires_at <= wall:
-                self._expire(heapq.heappop(self._queue))
-                continue
-            slot = self._slot(entry, now, wall, connection) if connection is not None else None
-            if slot is None or slot > now + AHEAD:
+        while connection is not None and len(booked) < MOST_CLAIMED:
+            head = self._queue.head(wall)
+            if head is None:
+                connection.pace.leave(self)
                 break
-            if entry.expires_at <= wall + (slot - now):
-                self._expire(heapq.heappop(self._queue))
+            slot = self._slot(head, now, wall, connection)
+            if self._is_astray(head, connection) or (slot <= now + AHEAD and head.expires_at <= wall + (slot - now)):
+                self._expire(self._queue.pop())
                 continue
-            booked.append((self._reserve(slot, entry.segments, connection), heapq.heappop(self._queue)))
+            if slot > now + AHEAD:
+                break
+            booked.append((self._reserve(slot, head.segments, connection), self._queue.pop()))
         return booked
 
     def _usable(self) -> OpenConnection | None:
+        """Return the sender's connection if messages may go now; what another one asked for counts no more."""
         connection = self._tools.connections.get(self.sender.connection)
+        if connection is not self._connection:
+            if self._connection is not None:
+                self._connection.pace.leave(self)
+                self._paused_until, self._setbacks = Monotonic(0), 0
+                self._queue.hurry()
+            self._connection = connection
         return connection if connection is not None and connection.is_usable else None
+
+    @staticmethod
+    def _is_astray(entry: Entry, connection: OpenConnection) -> bool:
+        """Say whether another carrier may have it already, or this one may not be given it again."""
+        if entry.doubt_of is None:
+            return False
+        return entry.doubt_of not in ("", connection.identity) or connection.doubt is DoubtPolicy.HOLD
 
     def _slot(self, entry: Entry, now: Monotonic, wall: Instant, connection: OpenConnection) -> Monotonic:
         slot = Monotonic(max(now, now + (entry.due_at - wall), self._paused_until))
         if self._throttle is not None:
             slot = self._throttle.earliest(slot, entry.segments)
-        return connection.pace.earliest(slot, entry.segments)
+        return connection.pace.earliest(slot, entry.segments, self)
 
-    def _reserve(self, slot: Monotonic, segments: int, connection: OpenConnection | None) -> Monotonic:
-        if connection is not None:
-            slot = connection.pace.reserve(slot, segments)
+    def _reserve(self, slot: Monotonic, segments: int, connection: OpenConnection) -> Monotonic:
+        slot = connection.pace.reserve(slot, segments, self)
         return slot if self._throttle is None else self._throttle.reserve(slot, segments)
 
-    def _expire(self, entry: Entry) -> None:
-        self._finish(entry, Doubted(entry.sid) if entry.doubtful else Failed(entry.sid, 30036))
+    def _expire(self, entry: Entry, code: int = 30036) -> None:
+        self._finish(entry, Failed(entry.sid, code) if entry.doubt_of is None else Doubted(entry.sid))
 
     def _next_wake(self) -> Monotonic | None:
         now, wall = self._clock.monotonic(), self._clock.now()
-        times = [now + (self._later[0][0] - wall) - AHEAD] if self._later else []
-        if self._queue:
-            entry, connection = self._queue[0], self._usable()
+        next_time, head, connection = self._queue.next_time(), self._queue.head(wall), self._usable()
+        times = [now + (next_time - wall)] if next_time is not None else []
+        if head is not None:
             # What would be too late by its slot is given up when it expires, not when its turn comes.
-            times.append(now + (entry.expires_at - wall))
+            times.append(now + (head.expires_at - wall))
             # Whoever opens a connection wakes the lanes; should nobody, they look by themselves now and then.
-            slot = now + LONGEST_RETRY if connection is None else self._slot(entry, now, wall, connection) - AHEAD
+            slot = now + LONGEST_RETRY if connection is None else self._slot(head, now, wall, connection) - AHEAD
             times.append(slot)
         return Monotonic(min(times)) if times else None
 
@@ -171,10 +196,8 @@ class Lane:
         """Take on what was changed in the sender's configuration; refuse everything where it was removed."""
         sender = self._tools.find_sender(self.sender.sid)
         if sender is None:
-            for entry in (*self._queue, *(entry for _, entry in self._later)):
-                self._finish(entry, Doubted(entry.sid) if entry.doubtful else Failed(entry.sid, 21606))
-            self._queue.clear()
-            self._later.clear()
+            for entry in self._queue.take_all():
+                self._expire(entry, 21606)
             return False
         was, self.sender = self.sender, sender
         if sender.mps != was.mps:
@@ -182,148 +205,152 @@ class Lane:
                 self._throttle.change_rate(sender.mps, self._clock.monotonic())
             else:
                 self._throttle = self._new_throttle(None)
+            if self._spacing is not None and sender.mps:
+                self._spacing.change_rate(sender.mps)
+            else:
+                self._spacing = Spacing(sender.mps) if sender.mps else None
         return True
 
     # -- claim, wait, submit -----------------------------------------------------------------------------------------
 
     async def _carry(self, booked: list[tuple[Monotonic, Entry]]) -> None:
+        connection = self._connection
+        assert connection is not None
         free_at: Instant | None = None
         if self._throttle is not None:
             now = self._clock.monotonic()
             free_at = Instant(self._clock.now() + (self._throttle.free_at(now) - now))
+        sids = tuple(entry.sid for _, entry in booked)
         try:
-            won = await self._tools.claims.add(
-                Booking(self.sender.sid, tuple(entry.sid for _, entry in booked), free_at)
-            )
+            won = await self._tools.claim(Booking(self.sender.sid, sids, free_at, connection.identity))
         except StoreError:
             # Nothing was changed: they go back to their places and wait for the store.
             for _, entry in booked:
-                heapq.heappush(self._queue, entry)
+                self._queue.push(entry)
             self._pause(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
             return
         by_sid = {message.sid: message for message in won}
         for _, entry in booked:
             if entry.sid not in by_sid:
                 self._finish(entry)  # somebody else's, or settled by now
-        await self._at_their_slots(deque((slot, e, by_sid[e.sid]) for slot, e in booked if e.sid in by_sid))
+        claimed = deque(Claimed(slot, e, by_sid[e.sid]) for slot, e in booked if e.sid in by_sid)
+        await self._at_their_slots(claimed, connection)
 
-    async def _at_their_slots(self, claimed: deque[tuple[Monotonic, Entry, Message]]) -> None:
+    async def _at_their_slots(self, claimed: deque[Claimed], connection: OpenConnection) -> None:
         while claimed:
-            if not await self._until(claimed[0][0], claimed[0][1].due_at):
-                for _, entry, _ in claimed:
-                    self._give_back(entry)
+            if not await self._until(claimed[0]):
+                for one in claimed:
+                    self._come_back(one.entry, 0)
                 return
             now, wall = self._clock.monotonic(), self._clock.now()
-            group: list[tuple[Entry, Message]] = []
-            while claimed and claimed[0][0] <= now and claimed[0][1].due_at <= wall:
-                _, entry, message = claimed.popleft()
-                group.append((entry, message))
+            group: list[Claimed] = []
+            while claimed and self._wait_of(claimed[0], now, wall) <= 0:
+                one = claimed.popleft()
+                if one.entry.expires_at <= wall:  # the claim took that long
+                    self._expire(one.entry)
+                    continue
+                if self._spacing is not None:
+                    self._spacing.went(now, one.entry.segments)
+                group.append(one)
             if group:
-                self._submit(group)
+                self._submit(group, connection)
 
-    async def _until(self, slot: Monotonic, due_at: Instant) -> bool:
+    def _wait_of(self, one: Claimed, now: Monotonic, wall: Instant) -> int:
+        """Return how long until it may leave: by its slot, by `SendAt`, and by what left before it."""
+        spaced = now if self._spacing is None else self._spacing.earliest(now, one.entry.segments)
+        return max(one.slot - now, one.entry.due_at - wall, spaced - now)
+
+    async def _until(self, one: Claimed) -> bool:
         """Wait for the slot by the waiting clock and for `SendAt` by the wall clock: late beats early.
 
-        False where the lane is being stopped and the time is far, because the wall clock was set back.
+        False where the wall clock was set back so far that the claim is better given up.
         """
         while True:
-            now = self._clock.monotonic()
-            wait = max(slot - now, due_at - self._clock.now())
+            now, wall = self._clock.monotonic(), self._clock.now()
+            wait = self._wait_of(one, now, wall)
             if wait <= 0:
                 return True
-            if self._stopping and wait > SECOND:
+            if one.entry.due_at - wall > SECOND:
                 return False
             await self._alarm.wait(Monotonic(now + wait))
 
-    def _give_back(self, entry: Entry) -> None:
-        self._finish(entry, Doubted(entry.sid, again=True) if entry.doubtful else Returned(entry.sid))
-
-    def _submit(self, group: list[tuple[Entry, Message]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._hand_over(group))
+    def _submit(self, group: list[Claimed], connection: OpenConnection) -> None:
+        task = asyncio.get_running_loop().create_task(self._hand_over(group, connection))
         self._collecting.add(task)
         task.add_done_callback(self._collecting.discard)
 
-    async def _hand_over(self, group: list[tuple[Entry, Message]]) -> None:
-        connection = self._tools.connections.get(self.sender.connection)
-        if connection is None:
-            for entry, message in group:
-                self._come_back(entry, message.attempts)
-            return
-        entries = {message.sid: (entry, message) for entry, message in group}
-        batch = await self._submissions(entries, connection)
-        traffic = connection.traffic
-        traffic.handed(self._clock.monotonic(), len(entries), sum(entry.segments for entry, _ in entries.values()))
-        try:
-            async for submission, outcome in connection.connector.submit(batch):
-                self._settle(*entries.pop(submission.sid), connection, outcome, submission)
-        finally:
-            # A connector that breaks leaves every message it has not answered for in doubt, never forgotten.
-            left = {submission.sid: submission for submission in batch}
-            for entry, message in entries.values():
-                self._settle(entry, message, connection, InDoubt("the connector failed"), left[message.sid])
-
-    async def _submissions(
-        self, entries: dict[str, tuple[Entry, Message]], connection: OpenConnection
-    ) -> list[Submission]:
-        """Return what to hand over; what the store cannot give the media of now comes back later."""
+    async def _hand_over(self, group: list[Claimed], connection: OpenConnection) -> None:
+        left = {one.message.sid: one for one in group}
         batch: list[Submission] = []
-        for entry, message in list(entries.values()):
-            try:
-                attachments = await self._attachments(message) if message.media_urls else ()
-            except StoreError:
-                del entries[message.sid]
-                self._come_back(entry, message.attempts)
-                continue
-            smart = self._tools.is_smart(message)
-            if len(attachments) > connection.media:
-                message = msgspec.structs.replace(message, body=with_links(message.body, attachments))
-                attachments = ()
-            batch.append(submission_of(message, smart, attachments))
-        return batch
+        traffic = connection.traffic
+        traffic.handed(self._clock.monotonic(), len(group), sum(one.entry.segments for one in group))
+        begun = False
+        try:
+            if self._tools.connections.get(self.sender.connection) is connection and connection.is_usable:
+                batch = await self._submissions(left, connection)
+            begun = True
+            async for submission, outcome in connection.connector.submit(batch):
+                self._settle(left.pop(submission.sid), connection, outcome, submission)
+        finally:
+            # A connector that breaks leaves all it has not answered for in doubt, never forgotten; what it was not
+            # given (the media could not be read, the connection was changed) has not left us.
+            given = {submission.sid: submission for submission in batch} if begun else {}
+            for sid, one in left.items():
+                if sid in given:
+                    self._settle(one, connection, InDoubt("the connector failed"), given[sid])
+                else:
+                    traffic.answered("Unreachable")
+                    self._come_back(one.entry, one.message.attempts)
 
-    async def _attachments(self, message: Message) -> tuple[Attachment, ...]:
-        found = [await self._tools.store.medium(row.sid) for row in await self._tools.store.media(message.sid)]
-        return tuple(
-            Attachment(row.content_type, body, self._tools.media_url(row.sid)) for row, body in filter(None, found)
-        )
+    async def _submissions(self, group: dict[str, Claimed], connection: OpenConnection) -> list[Submission]:
+        """Return what to hand over; what the store cannot give the media of now is left out."""
+        tools = self._tools
+        batch: list[Submission] = []
+        for one in group.values():
+            with suppress(StoreError):
+                attachments = await attachments_of(tools.store, tools.media_url, one.message)
+                smart = tools.is_smart(one.message)
+                batch.append(submission_of(one.message, smart, attachments, connection.media))
+        return batch
 
     # -- record ------------------------------------------------------------------------------------------------------
 
-    def _settle(
-        self,
-        entry: Entry,
-        message: Message,
-        connection: OpenConnection,
-        outcome: Outcome,
-        submission: Submission,
-    ) -> None:
+    def _settle(self, one: Claimed, connection: OpenConnection, outcome: Outcome, submission: Submission) -> None:
         connection.traffic.answered(type(outcome).__name__)
+        entry, attempts = one.entry, one.message.attempts
         match outcome:
             case Accepted(carrier_ref):
                 self._setbacks = 0
-                self._finish(entry, Handed(entry.sid, connection.name, carrier_ref))
-            case Refused(code, _):
+                self._finish(entry, Handed(entry.sid, connection.identity, carrier_ref))
+            case Refused(code, _) if entry.doubt_of is None or connection.knows_key:
                 self._finish(entry, Failed(entry.sid, code))
+            case Refused():
+                self._finish(entry, Doubted(entry.sid))  # this attempt was not taken; the one before may have been
             case InDoubt(_):
-                self._doubt(entry, message, connection, submission)
+                self._doubt(one, connection, submission)
             case Busy(retry_after, _, this_only):
                 if not this_only:
                     self._slow_down(connection, retry_after)
-                self._come_back(entry, message.attempts, retry_after)
+                self._come_back(entry, attempts, retry_after)
             case Unreachable(_):
                 self._set_back()
-                self._come_back(entry, message.attempts)
+                self._come_back(entry, attempts)
             case _:
                 assert_never(outcome)
 
-    def _doubt(self, entry: Entry, message: Message, connection: OpenConnection, submission: Submission) -> None:
+    def _doubt(self, one: Claimed, connection: OpenConnection, submission: Submission) -> None:
         """Do as the connection's policy says."""
+        entry, message = one.entry, one.message
         if connection.doubt is DoubtPolicy.RETRY:
             # The carrier knows our key: the same again does no harm.
-            self._come_back(entry._replace(doubtful=True), message.attempts)
+            self._come_back(entry._replace(doubt_of=connection.identity), message.attempts)
         elif connection.doubt is DoubtPolicy.QUERY and isinstance(connection.connector, Asks):
-            self._finish(entry)
-            self._tools.inquire(message, submission, connection)
+            self.segments -= entry.segments
+            self._tools.finished(entry.sid)
+            self._tools.recorder.put(
+                Doubted(entry.sid, again=True),
+                lambda: self._tools.inquire(message, submission, connection.identity),
+            )
         else:
             self._finish(entry, Doubted(entry.sid))
 
@@ -344,15 +371,15 @@ class Lane:
 
     def _come_back(self, entry: Entry, attempt: int, asked: int | None = None) -> None:
         wall = self._clock.now()
-        again = retry_at(wall, attempt, asked, self._tools.chance())
+        again = retry_at(wall, max(attempt, 1), asked, self._tools.chance())
         # It has its place again once; what is not taken a second time lets those go first that wait behind it.
         place = entry.place if attempt < 2 else next(self._tools.places)
         later = entry._replace(place=place, due_at=max(entry.due_at, again))
-        result = Doubted(entry.sid, again=True) if entry.doubtful else Returned(entry.sid)
+        result = Returned(entry.sid) if entry.doubt_of is None else Doubted(entry.sid, again=True)
         self._tools.recorder.put(result, lambda: self._requeue(later))
 
     def _requeue(self, entry: Entry) -> None:
-        heapq.heappush(self._later, (min(entry.due_at, entry.expires_at), entry))
+        self._queue.push_later(entry)
         self._alarm.wake()
 
     def _pause(self, until: Monotonic) -> None:

@@ -1,6 +1,6 @@
 """What lanes hold and share: entries of their queues, bookings of hand-offs, and a node's tools for all of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,6 @@ from postdate.connectors.contract import Submission
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.resources import Sender
-from postdate.flow.group_commit import GroupCommit
 from postdate.flow.open_connection import OpenConnection
 from postdate.flow.recorder import Recorder
 from postdate.store.contract import Store
@@ -18,7 +17,8 @@ from postdate.store.contract import Store
 class Entry(NamedTuple):
     """A message in a lane: its place in the queue, and what the rate and the clock need of it.
 
-    `doubtful`: its carrier may have it from an earlier attempt, so that it can never be called failed.
+    It goes at `due_at`, which a carrier may have put off; never before `sendable_at`. `doubt_of` names the connection
+    whose carrier may have it from an earlier attempt, so that it is never called failed, and goes nowhere else.
     """
 
     place: int
@@ -26,16 +26,18 @@ class Entry(NamedTuple):
     segments: int
     due_at: Instant
     expires_at: Instant
-    doubtful: bool = False
+    sendable_at: Instant
+    doubt_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A lane's next hand-offs, to be claimed together; and when its sender is free again."""
+    """A lane's next hand-offs, to be claimed together for a connection; and when its sender is free again."""
 
     sender_sid: str
     sids: tuple[str, ...]
     free_at: Instant | None
+    connection: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class LaneTools:
 
     store: Store
     clock: Clock
-    claims: GroupCommit[Booking, Sequence[Message]]
+    claim: Callable[[Booking], Awaitable[Sequence[Message]]]
     recorder: Recorder
     connections: Mapping[str, OpenConnection]
     find_sender: Callable[[str | None], Sender | None]
@@ -52,5 +54,5 @@ class LaneTools:
     media_url: Callable[[str], str]
     chance: Callable[[], float]
     finished: Callable[[str], None]
-    inquire: Callable[[Message, Submission, OpenConnection], None]
+    inquire: Callable[[Message, Submission, str], None]  # of the connection with this identity
     places: Iterator[int]

@@ -139,8 +139,8 @@ class Lanes:
     async def in_doubt(self, message: Message) -> None:
         """Settle a hand-off that an earlier run of the node left without an outcome, as its connection wants.
 
-        Its connection is the one that it was handed to, whatever its sender goes out by now. One that is not open yet is
-        waited for.
+        Its connection is the one that it was handed to, whatever its sender goes out by now. One that is not open yet
+        is waited for.
         """
         identity = connection_of(message.claim)
         sender = self._find_sender(message.sender_sid)

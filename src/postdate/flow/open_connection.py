@@ -15,7 +15,9 @@ MOST_MEDIA = 10
 class OpenConnection:
     """A way to a carrier that lanes use. `media`: how many one message can carry, 0 for text only.
 
-    The lanes write `pace` and `traffic`; whoever opened it writes `paused`.
+    `identity` is what messages and references remember: it stays through a change of settings, and is never used again,
+    as a name may be. `knows_key`: a carrier that says no to a second attempt never took the first. The lanes write
+    `pace` and `traffic`; whoever opened it writes `paused` and `doubt`.
     """
 
     name: str
@@ -25,6 +27,11 @@ class OpenConnection:
     media: int = MOST_MEDIA
     paused: bool = False
     traffic: Traffic = field(default_factory=Traffic)
+    identity: str = ""
+    knows_key: bool = False
+
+    def __post_init__(self) -> None:
+        self.identity = self.identity or self.name
 
     @property
     def is_usable(self) -> bool:

@@ -12,16 +12,16 @@ from postdate.connectors.contract import CarrierEvent, Inbound, LateAnswer, Rece
 from postdate.core.address import bucket_of
 from postdate.core.commands import segments_of
 from postdate.core.instant import Instant
-from postdate.core.keywords import Keyword, keyword
 from postdate.core.message import Direction, Event, Message, Options, Status
 from postdate.core.outcome import Accepted, Refused
 from postdate.core.resources import Sender
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
-from postdate.store.contract import OptOutChange, ReceiptNews, Source, Store
+from postdate.store.contract import ReceiptNews, Source, Store, opt_outs_of
 
 MOST_IN_A_COMMIT = 1_024
+MOST_PARTS = 255
 
 
 class Receipts:
@@ -64,14 +64,11 @@ class Receipts:
             return  # to a number of nobody here
         at = self._clock.now()
         message = _inbound(event, sender, at)
-        changes: list[OptOutChange] = []
-        if (word := keyword(event.body)) in (Keyword.STOP, Keyword.START):
-            bucket = bucket_of(sender.account_sid, event.sender)
-            # The service as a whole, and the number by itself, whatever service it is in later.
-            for scope in filter(None, (sender.service_sid, sender.address)):
-                changes.append(OptOutChange(sender.account_sid, scope, event.sender, bucket, word is Keyword.STOP))
-        part = event.part
-        joined = (part.ref, part.total, part.index) if part is not None else (0, 1, 1)
+        part = (
+            event.part if event.part is not None and 1 <= event.part.index <= event.part.total <= MOST_PARTS else None
+        )
+        joined = (part.ref, part.total, part.index) if part is not None and part.total > 1 else (0, 1, 1)
+        changes = opt_outs_of(message) if joined[1] == 1 else []  # of a long message when it is joined
         await self._store.add_inbound([message], changes, at, [Source(connection, event.carrier_ref, *joined)])
 
 

@@ -35,10 +35,14 @@ class Recorder:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._record())
 
-    async def settled(self) -> None:
-        """Return when everything put so far is on disk."""
+    async def settled(self, seconds: float | None = None) -> None:
+        """Return when everything put so far is on disk, or after `seconds`: what is not then is in doubt afterwards."""
         while self._task is not None:
-            await asyncio.wait([self._task])
+            done, _ = await asyncio.wait([self._task], timeout=seconds)
+            if not done and self._task is not None:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+                return
 
     async def _gather(self) -> None:
         # A clock that is moved by hand stands still meanwhile: there, nothing more would come.

@@ -1,11 +1,14 @@
 """What is handed over of a message: its text as it is sent, and its media or the links to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from postdate.connectors.contract import Attachment, Submission
 from postdate.core.message import Message
 from postdate.core.sender import channel_of
 from postdate.core.smart_encoding import smart_encode
+from postdate.store.contract import Store
 
 
 def with_links(body: str, attachments: Sequence[Attachment]) -> str:
@@ -13,8 +16,22 @@ def with_links(body: str, attachments: Sequence[Attachment]) -> str:
     return "\n".join(filter(None, (body, *(attachment.url for attachment in attachments))))
 
 
-def submission_of(message: Message, smart: bool, attachments: tuple[Attachment, ...] = ()) -> Submission:
-    """Return what is handed over of a message; `smart`: look-alike characters are replaced."""
+async def attachments_of(store: Store, media_url: Callable[[str], str], message: Message) -> tuple[Attachment, ...]:
+    """Return the media of a message as they were fetched; StoreError where they cannot be read now."""
+    if not message.media_urls:
+        return ()
+    found = [await store.medium(row.sid) for row in await store.media(message.sid)]
+    return tuple(Attachment(row.content_type, body, media_url(row.sid)) for row, body in filter(None, found))
+
+
+def submission_of(message: Message, smart: bool, attachments: tuple[Attachment, ...], media: int) -> Submission:
+    """Return what is handed over of a message to a connection that carries so many media: more go as links.
+
+    `smart`: look-alike characters are replaced.
+    """
+    if len(attachments) > media:
+        message = msgspec.structs.replace(message, body=with_links(message.body, attachments))
+        attachments = ()
     return Submission(
         sid=message.sid,
         attempt=message.attempts,

@@ -16,6 +16,7 @@ import msgspec
 from postdate.core.decision import Decision
 from postdate.core.doubt import Verdict
 from postdate.core.instant import Instant
+from postdate.core.keywords import Keyword, keyword
 from postdate.core.message import Event, Message, Status
 from postdate.core.resources import Resource
 from postdate.core.trail import Kind
@@ -214,6 +215,16 @@ class OptOutChange(NamedTuple):
     recipient: str
     bucket: int
     opted_out: bool
+
+
+def opt_outs_of(message: Message) -> list[OptOutChange]:
+    """Return what a handset's message changes: a STOP or a START to the service and to the number by itself."""
+    word = keyword(message.body)
+    if word not in (Keyword.STOP, Keyword.START):
+        return []
+    scopes = filter(None, (message.service_sid, message.recipient))
+    stopped = word is Keyword.STOP
+    return [OptOutChange(message.account_sid, scope, message.sender or "", message.bucket, stopped) for scope in scopes]
 
 
 class Source(NamedTuple):

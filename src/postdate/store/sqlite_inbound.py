@@ -1,17 +1,20 @@
 """Messages of handsets in SQLite: the same told twice is kept once, and parts are joined when all are there."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import apsw
 import msgspec
 
-from postdate.core.instant import Instant
+from postdate.core.instant import MINUTE, Instant
 from postdate.core.message import Message
-from postdate.store.contract import OptOutChange, Source
+from postdate.store.contract import OptOutChange, Source, opt_outs_of
 
 _Whole = tuple[str, str, str, int, int]  # connection, sender, recipient, ref, total
+
+TOLD_AGAIN_FOR: Final = 10 * MINUTE  # so long a carrier may repeat a part; later the same text is said anew
 
 _pairs = msgspec.json.Decoder(list[tuple[str, str]])
 _wholes = msgspec.json.Decoder(list[_Whole])
@@ -39,14 +42,16 @@ class SqliteInbound:
     ) -> Sequence[Message]:
         """Add what did not come before, and return it; where all of it did, its opt-outs are known, and perhaps taken
         back since."""
+        wanted = list(changes)
         if sources:
             places = self._new(db, messages, sources, at)
             if not places:
                 return ()
-            messages = self._whole(db, [messages[i] for i in places], [sources[i] for i in places], at)
+            messages, joined = self._whole(db, [(messages[i], sources[i]) for i in places], at)
+            wanted += [change for message in joined for change in opt_outs_of(message)]
         if messages:
             self._do(db, "add_messages", _json(messages))
-        for change in changes:  # in order: a STOP and a START in one batch are not the same as START and STOP
+        for change in wanted:  # in order: a STOP and a START in one batch are not the same as START and STOP
             items = _json([change[:4]])
             if change.opted_out:
                 self._do(db, "opt_out", items, at)
@@ -80,16 +85,34 @@ class SqliteInbound:
         return places
 
     def _whole(
-        self, db: apsw.Connection, messages: Sequence[Message], sources: Sequence[Source], at: Instant
-    ) -> list[Message]:
-        """Return those that are whole, now that these are there."""
-        pairs = list(zip(messages, sources, strict=True))
+        self, db: apsw.Connection, pairs: Sequence[tuple[Message, Source]], at: Instant
+    ) -> tuple[list[Message], list[Message]]:
+        """Return all that are whole now that these are there, and those among them that were joined just now."""
         whole = [message for message, source in pairs if source.total == 1]
-        parts = [(*_whole_of(m, s), s.place, _json(m)) for m, s in pairs if s.total > 1]
-        if parts:
-            self._do(db, "keep_parts", _json(parts), at)
-            whole += self._join(db, list({part[:5]: None for part in parts}), complete=True)
-        return whole
+        joined: list[Message] = []
+        for message, source in pairs:
+            if source.total > 1:
+                joined += self._take_part(db, message, source, at)
+        return whole + joined, joined
+
+    def _take_part(self, db: apsw.Connection, message: Message, source: Source, at: Instant) -> list[Message]:
+        """Keep a part, unless it came lately; return what is complete by it.
+
+        Another text at a place that is taken begins another message under a reference that is used again: what is there
+        of the first becomes a message as it is, so that nothing is lost.
+        """
+        key = _whole_of(message, source)
+        told = hashlib.blake2b(message.body.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        name = _json([(source.connection, f"part {':'.join(map(str, (*key[1:], source.place)))} {told}")])
+        if _pairs.decode(self._get(db, "lately_inbound", name, at - TOLD_AGAIN_FOR)):
+            return []
+        self._do(db, "keep_inbound", name, at)
+        part = _json([(*key, source.place, _json(message))])
+        ended: list[Message] = []
+        if not self._do(db, "keep_parts", part, at):
+            ended = self._join(db, [key], complete=False)
+            self._do(db, "keep_parts", part, at)
+        return ended + self._join(db, [key], complete=True)
 
     def _join(self, db: apsw.Connection, wholes: Sequence[Sequence[Any]], *, complete: bool) -> list[Message]:
         """Return messages made of their parts, which are removed; with `complete` only those that are all there."""

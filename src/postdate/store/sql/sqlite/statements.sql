@@ -228,10 +228,15 @@ DELETE FROM opt_outs WHERE (account_sid, scope, recipient) IN (
 SELECT json_group_array(json_array(r.connection, r.carrier_ref))
 FROM jsonb_each(?1) e JOIN inbound_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1;
 
+-- name: lately_inbound
+-- Find what came since ?2: items of (connection, carrier_ref).
+SELECT json_group_array(json_array(r.connection, r.carrier_ref)) FROM jsonb_each(?1) e
+JOIN inbound_refs r ON r.connection = e.value->>0 AND r.carrier_ref = e.value->>1 WHERE r.created_at >= ?2;
+
 -- name: keep_inbound
 -- Keep which messages of handsets came: items of (connection, carrier_ref), at ?2.
-INSERT OR IGNORE INTO inbound_refs (connection, carrier_ref, created_at)
-SELECT value->>0, value->>1, ?2 FROM jsonb_each(?1);
+INSERT INTO inbound_refs (connection, carrier_ref, created_at) SELECT value->>0, value->>1, ?2 FROM jsonb_each(?1)
+WHERE true ON CONFLICT (connection, carrier_ref) DO UPDATE SET created_at = excluded.created_at;
 
 -- name: keep_parts
 -- Keep parts of long messages: items of (connection, sender, recipient, ref, total, place, message), at ?2.
