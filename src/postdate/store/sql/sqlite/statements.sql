@@ -355,7 +355,7 @@ DELETE FROM idempotency WHERE created_at < ?1;
 -- Keep entries of the audit log, in the order of store.contract.AuditRow.
 INSERT INTO audit (account_sid, at, sid, actor_sid, actor_name, deed, subject, detail, address, outcome)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9
-FROM json_each(?1);
+FROM jsonb_each(?1);
 
 -- name: list_audit
 -- Read a page of an audit log, newest first; of one actor ?4, and of deeds that begin with ?5, where they are given.
@@ -458,7 +458,7 @@ SELECT trail FROM messages WHERE sid = ?1 AND account_sid = ?2;
 -- name: count
 -- Count what messages did: items of (account, hour, what, number).
 INSERT INTO tallies (account_sid, hour, what, number)
-SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?1) WHERE true
+SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?1) WHERE true
 ON CONFLICT (account_sid, hour, what) DO UPDATE SET number = number + excluded.number;
 
 -- name: tallies
@@ -482,7 +482,7 @@ SELECT count(*) FROM (
 INSERT INTO calls (at, account_sid, message_sid, status, url, attempt, took, code, fault, request, answer)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
        value->>10
-FROM json_each(?1);
+FROM jsonb_each(?1);
 
 -- name: calls_of_account
 -- Read an account's calls before ?2, newest first; with ?3 those that failed. Looks at ?5 of them at most.
