@@ -36,6 +36,7 @@ from postdate.store.contract import (
 )
 from postdate.store.sqlite import SqliteStore
 from postdate.store.statements import load_migrations
+from postdate.store.writer import Readers
 from tests.store.building import (
     ACCOUNT,
     CONNECTION,
@@ -618,3 +619,27 @@ async def test_readers_do_not_wait_for_the_writer_and_idle_means_both(store: Sql
     may_decide.set()
     await dispatch
     assert is_idle(store)
+
+
+async def test_all_that_one_reading_looks_at_is_of_one_moment(store: SqliteStore, path: Path) -> None:
+    readers, looked, written = Readers(path), threading.Event(), threading.Event()
+
+    def count(db: apsw.Connection) -> int:
+        found: int = db.execute("SELECT count(*) FROM messages").fetchone()[0]
+        return found
+
+    def look_twice(db: apsw.Connection) -> tuple[int, int]:
+        before = count(db)
+        looked.set()
+        written.wait(timeout=20)
+        return before, count(db)
+
+    try:
+        reading = asyncio.create_task(readers.run(look_twice))
+        await asyncio.to_thread(looked.wait, 20)
+        await add(store, a_message(1))
+        written.set()
+        assert await reading == (0, 0)
+        assert await readers.run(count) == 1
+    finally:
+        await readers.close()

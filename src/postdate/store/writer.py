@@ -172,4 +172,8 @@ class Readers:
             connection = connect(self._path, writer=False)
             self._local.connection = connection
             self._opened.append(connection)
-        return work(connection)
+        connection.execute("BEGIN")  # or each statement would see a moment of its own
+        try:
+            return work(connection)
+        finally:
+            connection.execute("COMMIT")
