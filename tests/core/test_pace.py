@@ -84,6 +84,36 @@ def test_a_change_of_the_rate_gives_nothing_away(before: float, after: float, co
     assert pace.limit == after
 
 
+def test_a_long_message_is_not_passed_for_ever_by_short_ones() -> None:
+    pace, at, short, long = Pace(5.0, START), START, "short", "long"
+    went: list[object] = []
+    while long not in went:
+        for who, segments in ((short, 1), (long, 5)):
+            if pace.earliest(at, segments, who) <= at:
+                assert pace.reserve(at, segments, who) == at
+                went.append(who)
+        at = Monotonic(at + SECOND // 10)
+        assert at < later(10), "it would have waited for ever"
+    assert went.count(short) <= 5
+
+
+def test_who_waits_no_longer_holds_up_nobody() -> None:
+    pace = Pace(5.0, START)
+    pace.reserve(START, 5, "first")
+    assert pace.earliest(START, 5, "long") == later(1)
+    behind = pace.earliest(START, 1, "short")
+    assert behind > later(1), "its turn comes after"
+    pace.leave("long")
+    assert pace.earliest(START, 1, "short") < behind
+
+
+def test_who_does_not_take_its_turn_loses_it() -> None:
+    pace = Pace(5.0, START)
+    pace.reserve(START, 5, "first")
+    pace.earliest(START, 5, "gone")
+    assert pace.earliest(later(5), 1, "short") == later(5)
+
+
 def test_without_a_rate_everything_goes_at_once() -> None:
     pace = Pace(0, START)
     assert book(pace, 1_000) == [0] * 1_000

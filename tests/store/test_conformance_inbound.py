@@ -155,6 +155,31 @@ async def test_a_part_with_an_id_told_again_after_the_whole_begins_no_other(stor
     assert await bodies(store) == ["12"]
 
 
+async def test_a_part_without_an_id_told_again_after_the_whole_begins_no_other(store: Store) -> None:
+    await take(store, *PARTS)
+    await take(store, *[part(20 + n, message.body, n) for n, (message, _) in enumerate(PARTS, 1)])
+    await store.prune(START, later(10 * 3600))
+    assert await bodies(store) == ["one two three"]
+
+
+async def test_a_reference_that_is_used_again_loses_nothing(store: Store) -> None:
+    await take(store, PARTS[0])
+    await take(store, *[part(20 + n, f"{n}", n) for n in (1, 2, 3)])
+    assert await bodies(store) == ["123", "one "]
+    much_later = later(10 * 3600)
+    await take(store, *[part(30 + n, f"{n}", n) for n in (1, 2, 3)], at=much_later)
+    assert await bodies(store) == ["123", "123", "one "], "said anew"
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+async def test_a_stop_in_parts_is_obeyed_when_it_is_whole(store: Store, order: tuple[int, int]) -> None:
+    for place in order:
+        assert not await is_opted_out(store, 10 + place)
+        message, source = part(place, ("ST", "OP")[place - 1], place, total=2)
+        await take(store, (message, source))
+    assert await is_opted_out(store, 20)
+
+
 APART = {
     "another reference": {"ref": 8},
     "another count": {"total": 2},
