@@ -17,10 +17,14 @@ _CATCHING_UP: Final = 2
 class Spacing:
     """What one sender handed over in the last second, as (when, segments)."""
 
-    __slots__ = ("_free", "_held", "_log", "_most", "_step")
+    __slots__ = ("_free", "_held", "_log", "_most", "_second", "_step")
 
-    def __init__(self, mps: float) -> None:
-        """Keep to `mps` > 0 segments per second."""
+    def __init__(self, mps: float, margin: int = 0) -> None:
+        """Keep to `mps` > 0 segments per second; `margin` in microseconds makes each second longer.
+
+        Whoever counts at the other end sees a little later what left here, now more and now less.
+        """
+        self._second = SECOND + margin
         self._log: deque[tuple[int, int]] = deque()
         self._held = 0
         self._free = 0
@@ -38,15 +42,15 @@ class Spacing:
         """Return when a message may leave, `at` or later."""
         start, held = max(at, self._free - _TOGETHER), self._held
         for went, freed in self._log:
-            if went + SECOND > start and held + segments <= self._most:
+            if went + self._second > start and held + segments <= self._most:
                 break
             held -= freed
-            start = max(start, went + SECOND)
+            start = max(start, went + self._second)
         return Monotonic(start)
 
     def went(self, at: Monotonic, segments: int) -> None:
         """Note that a message left."""
-        while self._log and self._log[0][0] + SECOND <= at:
+        while self._log and self._log[0][0] + self._second <= at:
             self._held -= self._log.popleft()[1]
         self._log.append((at, segments))
         self._held += segments

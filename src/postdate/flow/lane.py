@@ -37,6 +37,7 @@ from postdate.flow.submission import attachments_of, submission_of
 from postdate.store.contract import Doubted, Failed, Handed, Result, Returned, StoreError
 
 AHEAD = 40 * MILLISECOND  # a hand-off is claimed at most this long before its slot
+MARGIN = 5 * MILLISECOND  # by which a second is longer for a sender than for whoever counts at the carrier
 MOST_CLAIMED = 1_024  # in one booking of one lane
 QUEUE_SECONDS = 36_000  # a lane's queue holds what its rate carries in ten hours, as Twilio's does
 UNLIMITED_QUEUE = 1_000_000  # segments, where the rate is not limited
@@ -70,7 +71,7 @@ class Lane:
         self._paused_until = Monotonic(0)
         self._setbacks = 0  # in a row, without anything taken
         self._throttle = self._new_throttle(free_at)
-        self._spacing = Spacing(sender.mps) if sender.mps else None
+        self._spacing = self._new_spacing()
         self._collecting: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.segments = 0  # waiting or in flight
@@ -125,6 +126,11 @@ class Lane:
         # A wall clock that was ahead when that was kept must not stop the sender: no booking reaches further.
         longest = SECOND + int(MOST_SEGMENTS * SECOND / self.sender.mps)
         return Throttle(self.sender.mps, Monotonic(now + min(wait, longest)))
+
+    def _new_spacing(self) -> Spacing | None:
+        # A clock that is moved by hand is exact, and so is whoever counts by it.
+        margin = MARGIN if self._clock.longest_wait is not None else 0
+        return Spacing(self.sender.mps, margin) if self.sender.mps else None
 
     def _book(self) -> list[tuple[Monotonic, Entry]]:
         """Reserve slots for what can go shortly; give up what would be too late by its slot."""
@@ -208,7 +214,7 @@ class Lane:
             if self._spacing is not None and sender.mps:
                 self._spacing.change_rate(sender.mps)
             else:
-                self._spacing = Spacing(sender.mps) if sender.mps else None
+                self._spacing = self._new_spacing()
         return True
 
     # -- claim, wait, submit -----------------------------------------------------------------------------------------
