@@ -29,6 +29,7 @@ from postdate.core.outcome import (
 from postdate.core.resources import Sender
 from postdate.core.spacing import Spacing
 from postdate.core.throttle import Throttle
+from postdate.core.trail import Kind
 from postdate.flow.alarm import Alarm
 from postdate.flow.lane_queue import LaneQueue
 from postdate.flow.lane_tools import Booking, Entry, LaneTools
@@ -288,7 +289,7 @@ class Lane:
     async def _hand_over(self, group: list[Claimed], connection: OpenConnection) -> None:
         left = {one.message.sid: one for one in group}
         batch: list[Submission] = []
-        traffic = connection.traffic
+        traffic, at = connection.traffic, self._clock.now()
         traffic.handed(self._clock.monotonic(), len(group), sum(one.entry.segments for one in group))
         begun = False
         try:
@@ -296,17 +297,17 @@ class Lane:
                 batch = await self._submissions(left, connection)
             begun = True
             async for submission, outcome in connection.connector.submit(batch):
-                self._settle(left.pop(submission.sid), connection, outcome, submission)
+                self._settle(left.pop(submission.sid), connection, outcome, submission, at)
         finally:
             # A connector that breaks leaves all it has not answered for in doubt, never forgotten; what it was not
             # given (the media could not be read, the connection was changed) has not left us.
             given = {submission.sid: submission for submission in batch} if begun else {}
             for sid, one in left.items():
                 if sid in given:
-                    self._settle(one, connection, InDoubt("the connector failed"), given[sid])
+                    self._settle(one, connection, InDoubt("the connector failed"), given[sid], at)
                 else:
                     traffic.answered("Unreachable")
-                    self._come_back(one.entry, one.message.attempts)
+                    self._come_back(one.entry, one.message.attempts, why=Kind.UNREACHABLE)
 
     async def _submissions(self, group: dict[str, Claimed], connection: OpenConnection) -> list[Submission]:
         """Return what to hand over; what the store cannot give the media of now is left out."""
@@ -321,13 +322,15 @@ class Lane:
 
     # -- record ------------------------------------------------------------------------------------------------------
 
-    def _settle(self, one: Claimed, connection: OpenConnection, outcome: Outcome, submission: Submission) -> None:
+    def _settle(
+        self, one: Claimed, connection: OpenConnection, outcome: Outcome, submission: Submission, at: Instant
+    ) -> None:
         connection.traffic.answered(type(outcome).__name__)
         entry, attempts = one.entry, one.message.attempts
         match outcome:
             case Accepted(carrier_ref):
                 self._setbacks = 0
-                self._finish(entry, Handed(entry.sid, connection.identity, carrier_ref))
+                self._finish(entry, Handed(entry.sid, connection.identity, carrier_ref, at - one.message.due_at))
             case Refused(code, _) if entry.doubt_of is None or connection.knows_key:
                 self._finish(entry, Failed(entry.sid, code))
             case Refused():
@@ -337,10 +340,10 @@ class Lane:
             case Busy(retry_after, _, this_only):
                 if not this_only:
                     self._slow_down(connection, retry_after)
-                self._come_back(entry, attempts, retry_after)
+                self._come_back(entry, attempts, retry_after, Kind.BUSY)
             case Unreachable(_):
                 self._set_back()
-                self._come_back(entry, attempts)
+                self._come_back(entry, attempts, why=Kind.UNREACHABLE)
             case _:
                 assert_never(outcome)
 
@@ -375,13 +378,13 @@ class Lane:
             self._setbacks += 1
             self._pause(Monotonic(now + (retry_at(wall, self._setbacks, None, self._tools.chance()) - wall)))
 
-    def _come_back(self, entry: Entry, attempt: int, asked: int | None = None) -> None:
+    def _come_back(self, entry: Entry, attempt: int, asked: int | None = None, why: Kind = Kind.RETURNED) -> None:
         wall = self._clock.now()
         again = retry_at(wall, max(attempt, 1), asked, self._tools.chance())
         # It has its place again once; what is not taken a second time lets those go first that wait behind it.
         place = entry.place if attempt < 2 else next(self._tools.places)
         later = entry._replace(place=place, due_at=max(entry.due_at, again))
-        result = Returned(entry.sid) if entry.doubt_of is None else Doubted(entry.sid, again=True)
+        result = Returned(entry.sid, why) if entry.doubt_of is None else Doubted(entry.sid, again=True)
         self._tools.recorder.put(result, lambda: self._requeue(later))
 
     def _requeue(self, entry: Entry) -> None:

@@ -53,7 +53,7 @@ from postdate.store.sqlite_audit import SqliteAudit
 from postdate.store.sqlite_dispatch import SqliteDispatch, timer_of
 from postdate.store.sqlite_inbound import SqliteInbound
 from postdate.store.sqlite_media import SqliteMedia
-from postdate.store.sqlite_views import SqliteViews
+from postdate.store.sqlite_views import Limits, SqliteViews
 from postdate.store.standing import Standing, news, told
 from postdate.store.statements import load_migrations, load_statements
 from postdate.store.writer import Readers, Writer
@@ -71,6 +71,7 @@ _known = msgspec.json.Decoder(list[tuple[str, str, str, str]])
 _sids = msgspec.json.Decoder(list[str])
 
 _NONE = "[]"
+_LIMITS = Limits()
 KEPT_CALLS = 100_000  # calls that were made: the newest
 _PRUNED_AT_ONCE = 2_000
 
@@ -82,13 +83,18 @@ def _json(items: Any) -> str:
 class SqliteStore(SqliteAudit):
     """`store.contract.Store` over one SQLite file."""
 
-    def __init__(self, path: Path, on_news: Callable[[Sequence[CallbackRow]], None] = lambda rows: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_news: Callable[[Sequence[CallbackRow]], None] = lambda rows: None,
+        limits: Limits = _LIMITS,
+    ) -> None:
         self._path = path
         self._on_news = on_news
         self._sql = load_statements("sqlite")
         self._inbound = SqliteInbound(self._do, self._get)
         self._media = SqliteMedia(self._do, self._get, self._sql)
-        self._views = SqliteViews(self._get)
+        self._views = SqliteViews(self._get, limits)
         self._dispatches = SqliteDispatch(self._do, self._get, self._tell, self._count, self._tally)
         self._lock: int | None = None
         self._writer: Writer

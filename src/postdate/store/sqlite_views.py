@@ -6,7 +6,7 @@ order. A walk looks at so many entries of its index at most; where it ends early
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -20,12 +20,19 @@ from postdate.store.contract import EPOCH
 from postdate.store.shelf import OF_STATUS, Shelf
 from postdate.store.views import AgendaQuery, Called, CallQuery, Cursor, DueCount, Found, MessageQuery, Overview
 
-MOST_WALKED: Final = 150_000  # entries of one part of the lists that one page looks at, in the index alone
-MOST_READ: Final = 10_000  # the same, where each entry needs a look at its message
-MOST_COUNTED: Final = 250_000  # timers of one count
-MOST_IN_DOUBT_COUNTED: Final = 10_000
-MOST_CALLS_SEARCHED: Final = 10_000
 MOST_SIDS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is looked at for one answer, so that it comes in time."""
+
+    walked: int = 150_000  # entries of one part of the lists, in the index alone
+    read: int = 10_000  # the same, where each needs a look at its message
+    counted: int = 250_000  # timers, between two bounds
+    in_doubt: int = 10_000
+    calls: int = 10_000
+
 
 _LAST: Final = Instant(2**62)
 _SID: Final = re.compile("(SM|MM)[0-9a-f]{6,32}")
@@ -50,8 +57,9 @@ _calls = msgspec.json.Decoder(list[Called])
 class SqliteViews:
     """Answers `search`, `messages`, `overview`, `trail` and `calls_made`; runs on the readers' connections."""
 
-    def __init__(self, get: Callable[..., Any]) -> None:
+    def __init__(self, get: Callable[..., Any], limits: Limits) -> None:
         self._get = get
+        self._limits = limits
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -107,20 +115,30 @@ class SqliteViews:
         if undone:
             name = "walk_open_back" if query.reverse else "walk_open"
             deep = (query.sender, status) != (None, None)
-            place = _place(query, undone, deep, created_before=query.created_before)
+            place = _place(query, undone, self._most(deep), deep, query.created_before)
             walks += _walked.decode(self._get(db, name, *place, *given))
         if done:
             name = "walk_done_back" if query.reverse else "walk_done"
             deep = (query.due_from, query.due_before, status) != (None, None, None)
             more = (query.error_code, query.created_from, query.created_before)
-            walks += _walked.decode(self._get(db, name, *_place(query, done, deep), *given, *more))
+            walks += _walked.decode(self._get(db, name, *_place(query, done, self._most(deep), deep), *given, *more))
         return [(rows[-1] if len(rows) > query.limit else end, rows) for end, rows in walks]
+
+    def _most(self, deep: bool) -> int:
+        return self._limits.read if deep else self._limits.walked
 
     def _agenda(self, db: apsw.Connection, query: AgendaQuery) -> Found:
         start = query.after or Cursor(Instant((query.due_from or EPOCH) - 1), "~")
         before = _LAST if query.due_before is None else query.due_before
         walked = self._get(
-            db, "walk_timers", query.account_sid, *start, before, MOST_WALKED, query.service_sid, query.limit + 1
+            db,
+            "walk_timers",
+            query.account_sid,
+            *start,
+            before,
+            self._limits.walked,
+            query.service_sid,
+            query.limit + 1,
         )
         ((end, rows),) = _walked.decode(f"[{walked}]")
         found = self._page(db, query, rows, end)
@@ -143,13 +161,13 @@ class SqliteViews:
     ) -> Overview:
         """Return how an account stands."""
         spans = [(EPOCH, at), *pairwise(bounds)]
-        counts = _counts.decode(self._get(db, "count_due", _json(spans), MOST_COUNTED, account_sid))
-        overdue, *due = [DueCount(mine, looked_at == MOST_COUNTED) for mine, looked_at in counts]
-        in_doubt = self._get(db, "count_in_doubt", account_sid, MOST_IN_DOUBT_COUNTED)
+        counts = _counts.decode(self._get(db, "count_due", _json(spans), self._limits.counted, account_sid))
+        overdue, *due = [DueCount(mine, looked_at == self._limits.counted) for mine, looked_at in counts]
+        in_doubt = self._get(db, "count_in_doubt", account_sid, self._limits.in_doubt)
         return Overview(
             scheduled=_numbers.decode(self._get(db, "scheduled_counts", _json([account_sid]))).get(account_sid, 0),
             overdue=overdue,
-            in_doubt=DueCount(in_doubt, in_doubt == MOST_IN_DOUBT_COUNTED),
+            in_doubt=DueCount(in_doubt, in_doubt == self._limits.in_doubt),
             due=due,
             tallies=_tallies.decode(self._get(db, "tallies", account_sid, hour_of(since))),
         )
@@ -167,7 +185,7 @@ class SqliteViews:
         if query.message_sid is not None:
             about = (query.message_sid, query.account_sid, before, query.limit, int(query.failed))
             return _calls.decode(self._get(db, "calls_of_message", *about))
-        of_account = (query.account_sid, before, int(query.failed), query.limit, MOST_CALLS_SEARCHED)
+        of_account = (query.account_sid, before, int(query.failed), query.limit, self._limits.calls)
         return _calls.decode(self._get(db, "calls_of_account", *of_account))
 
 
@@ -194,7 +212,7 @@ def _shelves_of_status(status: str) -> set[Shelf]:
 
 
 def _place(
-    query: MessageQuery, shelves: Sequence[Shelf], deep: bool, created_before: Instant | None = None
+    query: MessageQuery, shelves: Sequence[Shelf], most: int, deep: bool, created_before: Instant | None = None
 ) -> tuple[Any, ...]:
     """Return where to walk and how far. `deep`: what is asked for is not in the index alone.
 
@@ -207,7 +225,6 @@ def _place(
     else:
         start, bound = min(query.after or Cursor(_LAST, "~"), Cursor(high, "")), low
     filtered = deep or any(one is not None for one in _filters(query))
-    most = MOST_READ if deep else MOST_WALKED
     return (
         query.account_sid, _json(shelves), *start, most, int(filtered), query.limit + 1, bound, 1 if deep else None,
     )  # fmt: skip

@@ -118,7 +118,7 @@ class Called(msgspec.Struct, frozen=True, array_like=True):
 class CallQuery:
     """A page of an account's calls, or of those about one message; newest first, from `after` (an id) on.
 
-    `failed`: those without a 2xx. Of an account they are looked for among its latest `MOST_CALLS_SEARCHED`.
+    `failed`: those without a 2xx. Of an account they are looked for among its latest ten thousand.
     """
 
     account_sid: str

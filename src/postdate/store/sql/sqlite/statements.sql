@@ -373,7 +373,7 @@ SELECT json_group_array(json((
     SELECT listed_at, sid FROM messages INDEXED BY messages_open
     WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4) AND listed_at >= ?8
     ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_open
     WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4)
       AND (listed_at, sid) >= (COALESCE((SELECT listed_at FROM last), ?8), COALESCE((SELECT sid FROM last), ''))
@@ -390,7 +390,7 @@ SELECT json_group_array(json((
     SELECT listed_at, sid FROM messages INDEXED BY messages_done
     WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4) AND listed_at >= ?8
     ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_done
     WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4)
       AND (listed_at, sid) >= (COALESCE((SELECT listed_at FROM last), ?8), COALESCE((SELECT sid FROM last), ''))
@@ -408,7 +408,7 @@ SELECT json_group_array(json((
     SELECT listed_at, sid FROM messages INDEXED BY messages_open
     WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4) AND listed_at < ?8
     ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_open
     WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4)
       AND (listed_at, sid) <= (COALESCE((SELECT listed_at FROM last), ?8 - 1), COALESCE((SELECT sid FROM last), '~'))
@@ -425,7 +425,7 @@ SELECT json_group_array(json((
     SELECT listed_at, sid FROM messages INDEXED BY messages_done
     WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4) AND listed_at < ?8
     ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array((SELECT json_array(listed_at, sid) FROM last), json_group_array(json_array(listed_at, sid))) FROM (
+  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_done
     WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4)
       AND (listed_at, sid) <= (COALESCE((SELECT listed_at FROM last), ?8 - 1), COALESCE((SELECT sid FROM last), '~'))
@@ -440,7 +440,7 @@ SELECT json_group_array(json((
 -- Walk what is due from ?2 and ?3 to before ?4, of one account and perhaps one service, as `walk_open` does.
 WITH last (due_at, sid) AS (
   SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?2, ?3) AND due_at < ?4 ORDER BY due_at, sid LIMIT 1 OFFSET ?5 - 1)
-SELECT json_array((SELECT json_array(due_at, sid) FROM last), json_group_array(json_array(due_at, sid))) FROM (
+SELECT json_array(json((SELECT json_array(due_at, sid) FROM last)), json_group_array(json_array(due_at, sid))) FROM (
   SELECT due_at, sid FROM timers WHERE (due_at, sid) > (?2, ?3) AND due_at < ?4
     AND (due_at, sid) <= (COALESCE((SELECT due_at FROM last), ?4 - 1), COALESCE((SELECT sid FROM last), '~'))
     AND account_sid = ?1 AND (?6 IS NULL OR service_sid = ?6)
