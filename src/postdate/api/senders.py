@@ -10,9 +10,11 @@ from typing import Any
 from postdate.api.configuration import owned, read_flag, read_name, read_webhooks, sid_for
 from postdate.api.endpoint import Request
 from postdate.api.twilio import Form, shown
+from postdate.connectors.kinds import KINDS
 from postdate.core.address import SenderKind
 from postdate.core.errors import Rejected
 from postdate.core.resources import SENDER_PREFIX, Application, Sender, Webhooks
+from postdate.core.sender import channel_of
 from postdate.flow.directory import changed
 from postdate.store.contract import AlreadyExists
 
@@ -46,7 +48,7 @@ def amended(request: Request, before: Sender) -> Sender:
         before,
         friendly_name=read_name(form, before.friendly_name),
         mps=read_mps(form, before.mps),
-        connection=_read_connection(request, before.connection),
+        connection=_read_connection(request, before),
         mms=read_flag(form, "Mms", before.mms),
         webhooks=read_webhooks(form, before.webhooks, _read_application(request, before.webhooks)),
         updated_at=request.parts.clock.now(),
@@ -105,17 +107,21 @@ def read_mps(form: Form, before: float) -> float:
     return float(text)
 
 
-def _read_connection(request: Request, before: str) -> str:
-    """Return the name of a connection that the node has, and that is the account's or its parent's."""
-    name = request.form.text("Connection") or before
+def _read_connection(request: Request, before: Sender) -> str:
+    """Return the name of a connection that the node has, that is the account's or its parent's, and fits the sender."""
+    name = request.form.text("Connection") or before.connection
     parts = request.parts
     http = () if parts.settings.carrier_url is None else ("http",)
-    mine = (request.account.sid, request.account.owner_sid)
+    if name in ("sandbox", *http):
+        return name
     found = parts.directory.connection(name)
-    if name not in ("sandbox", *http) and (found is None or found.account_sid not in mine):
+    if found is None or found.account_sid not in (request.account.sid, request.account.owner_sid):
         raise Rejected(
             20001, f"There is no Connection named {shown(name)}: see `postdate connections list`, or sandbox."
         )
+    kind, channel = KINDS.get(found.kind), channel_of(before.address)
+    if kind is not None and channel not in kind.channels and name != before.connection:
+        raise Rejected(20001, f"The Connection {name} is {kind.title}, which does not carry {channel}.")
     return name
 
 
