@@ -53,12 +53,14 @@ from postdate.console.gate import VIEW, Endpoint, look
 from postdate.console.page import Screen
 from postdate.console.rendering import PREFIX
 from postdate.console.screens import (
+    agenda,
     audit_log,
     clock,
     compose,
     connections,
     handset,
     keys,
+    messages,
     numbers,
     overview,
     profile,
@@ -66,6 +68,7 @@ from postdate.console.screens import (
     settings,
     sign_in,
     users,
+    webhooks,
 )
 from postdate.console.tools import Tools
 
@@ -74,11 +77,14 @@ SCREENS: tuple[Screen, ...] = (
     overview.SCREEN,
     sign_in.SCREEN,
     profile.SCREEN,
+    messages.SCREEN,
+    agenda.SCREEN,
     compose.SCREEN,
     services.SCREEN,
     numbers.SCREEN,
     connections.SCREEN,
     handset.SCREEN,
+    webhooks.SCREEN,
     clock.SCREEN,
     keys.SCREEN,
     users.SCREEN,

@@ -4,7 +4,7 @@ What cannot be read is said beside the fields and asked of nobody; the other fil
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -148,7 +148,7 @@ def _error_code(view: View, text: str) -> Mapping[str, Any]:
         raise _Unreadable("code") from None
 
 
-_READERS = {
+_READERS: Mapping[str, Callable[[View, str], Mapping[str, Any]]] = {
     "Search": _search,
     "Status": _status,
     "Direction": _direction,

@@ -24,6 +24,7 @@ _LOOKS = {
     Kind.BUSY: ("warn", "waiting"),
     Kind.UNREACHABLE: ("warn", "connections"),
     Kind.RETURNED: ("warn", "refresh"),
+    Kind.SKIPPED: ("warn", "more"),
     Kind.DOUBTED: ("warn", "doubt"),
     Kind.RETRIED: ("warn", "refresh"),
     Kind.DELIVERED: ("ok", "ok"),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -33,6 +34,7 @@ MOST_AT_ONCE = 2_000
 MOST_NAMED = 20
 _PATH = "/agenda"
 _HOUR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
+_INSTANT = re.compile(r"[0-9]{1,18}", re.ASCII)
 _TOO_LATE, _NOT_FOUND = 30409, 20404
 
 
@@ -85,7 +87,7 @@ async def _page(view: View, result: Canceling | None) -> Response:
     shown = await _hours(view, hours, found.messages, service)
     digest = digest_of_view((view.hides, days, [(m.sid, m.due_at, m.status) for m in found.messages]))
     here = _address(day, today, service)
-    values = {
+    values: dict[str, Any] = {
         "words": Words(view),
         "days": days,
         "days_at_first": DAYS_AT_FIRST,
@@ -137,11 +139,9 @@ async def _days(view: View, today: date) -> list[tuple[str, Instant, DueCount]]:
     ]
 
 
-async def _read(
-    view: View, begin: Instant, end: Instant, service: str | None, after: Cursor | None, limit: int = PAGE_SIZE
-) -> Found:
+async def _read(view: View, begin: Instant, end: Instant, service: str | None, after: Cursor | None) -> Found:
     query = AgendaQuery(
-        account_sid=view.account.sid, due_from=begin, due_before=end, service_sid=service, after=after, limit=limit
+        account_sid=view.account.sid, due_from=begin, due_before=end, service_sid=service, after=after, limit=PAGE_SIZE
     )
     return await view.parts.store.search(query)
 
@@ -183,8 +183,14 @@ def _read_hour(view: View, text: str) -> tuple[Instant, Instant]:
     return Instant(int(found[1])), Instant(int(found[2]))
 
 
+def _read_seen(view: View) -> Instant:
+    """Return when the page was shown."""
+    text = view.form.text("Seen") or ""
+    return Instant(int(text)) if _INSTANT.fullmatch(text) else view.now
+
+
 async def _cancel_hour(view: View, begin: Instant, end: Instant, result: Canceling) -> None:
-    seen = Instant(view.form.number("Seen") or view.now)
+    seen = _read_seen(view)
     async for message in _in_hour(view, begin, end):
         if result.tried >= MOST_AT_ONCE:
             result.unfinished = True

@@ -31,13 +31,13 @@ async def show(view: View) -> Response:
     found = await _found(view)
     store = view.parts.store
     steps = trail.steps(found, await store.trail(view.account.sid, found.sid) or "")
-    calls = await store.calls(CallQuery(account_sid=view.account.sid, message_sid=found.sid, limit=MOST_CALLS))
+    calls = await store.calls_made(CallQuery(account_sid=view.account.sid, message_sid=found.sid, limit=MOST_CALLS))
     media = await store.media(found.sid)
     digest = digest_of_view((view.hides, found, steps, [call.id for call in calls], [row.sid for row in media]))
     if view.by_htmx and view.http.method == "GET" and view.query.text("Seen") == digest:
         return Response(status_code=204)
     service = view.parts.directory.find(Service, found.service_sid)
-    values = {
+    values: dict[str, Any] = {
         "words": Words(view),
         "message": found,
         "inbound": found.direction is Direction.INBOUND,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
@@ -53,7 +54,7 @@ def _page(view: View, filters: LogFilters, found: _Listing, is_first: bool) -> R
     digest = digest_of_view(
         (view.hides, found.older, found.onward, [(m.sid, m.status, m.updated_at, m.doubt_at) for m in found.messages])
     )
-    values = {
+    values: dict[str, Any] = {
         "words": Words(view),
         "messages": found.messages,
         "newer": found.newer,

@@ -1,5 +1,6 @@
 """The webhook log: every call to a customer's server, what it was told, what it answered, and how long that took."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -27,12 +28,12 @@ async def show(view: View) -> Response:
         query = CallQuery(
             account_sid=view.account.sid, message_sid=message or None, failed=failed, after=after, limit=PAGE_SIZE + 1
         )
-        rows = list(await view.parts.store.calls(query))
+        rows = list(await view.parts.store.calls_made(query))
     further = len(rows) > PAGE_SIZE
     rows = rows[:PAGE_SIZE]
     given = {"Message": message, "Failed": "true" if failed else ""}
     digest = digest_of_view((view.hides, further, [row.id for row in rows]))
-    values = {
+    values: dict[str, Any] = {
         "words": Words(view),
         "rows": rows,
         "message": message,
@@ -61,4 +62,4 @@ def _address(given: dict[str, str]) -> str:
     return f"{_PATH}?{query}" if query else _PATH
 
 
-SCREEN = Screen("webhooks", pages=(Page(_PATH, show),), nav=Nav("webhooks"))
+SCREEN = Screen("webhooks", pages=(Page(_PATH, show),), nav=Nav("webhooks", "tools"))
