@@ -159,6 +159,20 @@ def test_reschedule_moves_a_message_and_keeps_its_sid(commands: Commands, schedu
     assert (moved["sid"], moved["send_at"], moved["status"]) == (sid, later(50), "scheduled")
 
 
+def test_resolve_settles_what_is_in_doubt_and_nothing_else(
+    commands: Commands, service: str, schedule: Schedule
+) -> None:
+    refused = commands.run("messages", "resolve", schedule(), "--as", "sent")
+    assert refused.code == 1
+    assert "Error 20409" in refused.err
+    assert commands.run("messages", "resolve", NEVER, "--as", "lost").code == 2
+    said = ("--to", "+15005550007", "--service", service, "--body", "Hi")
+    sid = commands.sid("messages", "send", *said)
+    commands.run("clock", "advance", "2m")
+    ran = commands.run("messages", "resolve", sid, "--as", "failed")
+    assert (ran.code, ran.out) == (0, f"{sid} is in doubt no more: it is failed.\n")
+
+
 def test_delete_removes_what_is_final_and_nothing_else(commands: Commands, schedule: Schedule) -> None:
     sid = schedule()
     refused = commands.run("messages", "delete", sid)

@@ -182,7 +182,8 @@ class Ingest:
         if message is None:
             raise Rejected(20404, f"The message {sid[:40]} was not found.")
         if not was_in_doubt:
-            raise Rejected(20409, f"The message is not in doubt: it is {message.status}.")
+            again = "being handed over again just now" if message.doubt_at is not None else message.status
+            raise Rejected(20409, f"The message cannot be resolved: it is {again}.")
         return message
 
     async def _resolve(self, account_sid: str, sid: str, verdict: Verdict) -> tuple[Message | None, bool]:

@@ -123,8 +123,8 @@ class Standing(msgspec.Struct, array_like=True):
             self._note(HEARD[news.event], at, news.error_code)
 
     def resolve(self, verdict: Verdict, at: Instant) -> bool:
-        """Do as a person says; False where it is not in doubt (any more)."""
-        if self.shelf is not Shelf.IN_DOUBT:
+        """Do as a person says; False where it is not in doubt (any more), or is being handed over again just now."""
+        if self.shelf is not Shelf.IN_DOUBT or not (is_held(self.claim) or is_free(self.claim)):
             return False
         self.doubt_at, self.claim, self.changed = None, freed(self.claim), True
         match verdict:
