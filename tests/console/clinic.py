@@ -59,7 +59,7 @@ async def add_service(owner: Person, name: str, usecase: str = "notifications") 
     return seen.location.split("/")[2]
 
 
-async def a_clinic(place: Place, carrier_url: str = "http://127.0.0.1:1/messages") -> Clinic:
+async def set_up_clinic(place: Place, carrier_url: str = "http://127.0.0.1:1/messages") -> Clinic:
     """Set up a clinic; `carrier_url` is where its gateway is."""
     owner = await place.signed_in(name="Aiko Tanaka")
     await add_connection(owner, "plain-http", "clinic-gateway", url=carrier_url, token="hush")

@@ -6,7 +6,7 @@ somebody chose and nothing else.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -36,6 +36,7 @@ from postdate.core.errors import Rejected
 PREFIX: Final = "Settings."
 _LONG: Final = 4_096  # what may be longer has several lines
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_NAMED = re.compile(r"Settings: .*(?:`\$\.|field `)(\w+)", re.S)
 _LINES: Final = frozenset({"private_key"})  # secrets of several lines, which a password field would join
 # What one fills in at a kind with very many settings; the rest of them stands below.
 _USUAL: Final[Mapping[str, frozenset[str]]] = {
@@ -154,6 +155,12 @@ def _written(shape: Shape, value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def refused_setting(trouble: Rejected | None, inputs: Sequence[SettingInput]) -> SettingInput | None:
+    """Return the setting that the API's words name as the one that cannot be used; None where they name none."""
+    found = _NAMED.search(trouble.detail) if trouble is not None else None
+    return next((one for one in inputs if found is not None and one.name == found[1]), None)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from postdate.console.carrier_words import checked_of, title_of
 from postdate.console.cursors import digest_of_view
 from postdate.console.page import Action, Nav, Page, Screen
 from postdate.console.sender_words import address_of, label_of, senders_of
-from postdate.console.setting_forms import Shape, read_setting_form, setting_inputs
+from postdate.console.setting_forms import Shape, read_setting_form, refused_setting, setting_inputs
 from postdate.console.standings import (
     OUTCOMES,
     connections_of,
@@ -30,6 +30,7 @@ from postdate.core.outcome import DoubtPolicy
 from postdate.core.resources import Connection, Role
 from postdate.core.sid import is_sid
 
+_IN_USE: Final = 20001
 _PATH: Final = "/connections"
 _ONE: Final = "/connections/{sid}"
 _GROUPS: Final = ("operator", "provider", "phone", "own")
@@ -121,6 +122,7 @@ def _form(view: View, kind: Kind, found: Connection | None, now: dict[str, Any])
         title=title_of(view.language, kind),
         usual=[one for one in inputs if one.usual],
         rarer=rarer,
+        refused=refused_setting(view.trouble, inputs),
         open=view.trouble is not None or any(one.is_set for one in rarer),
         policies=[policy for policy in DoubtPolicy if policy is not DoubtPolicy.QUERY or kind.can_ask],
         shapes=Shape,
@@ -222,9 +224,15 @@ async def pause(view: View) -> Response:
 
 
 async def remove(view: View) -> Response:
-    """Remove a connection; the API refuses while senders use it."""
+    """Remove a connection; the API refuses while senders use it, and they are told here as the viewer sees numbers."""
     found = _found(view)
-    await view.act(connections.delete, {}, method="DELETE")
+    try:
+        await view.act(connections.delete, {}, method="DELETE")
+    except Rejected as error:
+        users = senders_by_connection(view).get(found.name, [])
+        if error.code != _IN_USE or not users:
+            raise
+        raise Rejected(_IN_USE, view.t("connections.in_use", name=label_of(view, users[0]), count=len(users))) from None
     return view.go(_PATH, "connections.removed", name=found.name)
 
 
