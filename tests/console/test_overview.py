@@ -68,7 +68,7 @@ async def test_the_figures_are_those_of_the_day(clinic: Reminders) -> None:
     assert seen["Scheduled"] == "13"
     assert seen["Received"] == "1"
     assert int(seen["Sent"]) >= len(HOSTILE) + 2
-    assert re.fullmatch(r"–|[0-9.]+ m?shalf at most[0-9.]+ m?s99 % at most", seen["Lateness of hand-offs"])
+    assert re.fullmatch(r"[0-9.]+ m?shalf at most[0-9.]+ m?s99 % at most", seen["Lateness of hand-offs"])
     page = (await person.get("/")).text
     for link in ("/agenda", "/messages?InDoubt=true", "/messages?Status=failed", "/messages?Status=undelivered"):
         assert f'href="/console{link}"' in page
