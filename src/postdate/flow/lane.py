@@ -9,11 +9,10 @@ take now waits on its own, and what is behind it goes on; only a carrier that ta
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from postdate.connectors.contract import Asks, Submission
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
-from postdate.core.message import Message
 from postdate.core.outcome import (
     FIRST_RETRY,
     LONGEST_RETRY,
@@ -32,7 +31,7 @@ from postdate.core.throttle import Throttle
 from postdate.core.trail import Kind
 from postdate.flow.alarm import Alarm
 from postdate.flow.lane_queue import LaneQueue
-from postdate.flow.lane_tools import Booking, Entry, LaneTools
+from postdate.flow.lane_tools import Booking, Claimed, Entry, LaneTools
 from postdate.flow.open_connection import OpenConnection
 from postdate.flow.submission import attachments_of, submission_of
 from postdate.store.contract import Doubted, Failed, Handed, Result, Returned, StoreError
@@ -44,14 +43,6 @@ QUEUE_SECONDS = 36_000  # a lane's queue holds what its rate carries in ten hour
 UNLIMITED_QUEUE = 1_000_000  # segments, where the rate is not limited
 MOST_SEGMENTS = 255  # of one message
 _AFTER_TROUBLE = 1 * SECOND
-
-
-class Claimed(NamedTuple):
-    """A message that is claimed, and the slot at which it may leave."""
-
-    slot: Monotonic
-    entry: Entry
-    message: Message
 
 
 def queue_limit(sender: Sender) -> float:

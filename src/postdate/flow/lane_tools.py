@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from postdate.clock import Clock
 from postdate.connectors.contract import Submission
-from postdate.core.instant import Instant
+from postdate.core.instant import Instant, Monotonic
 from postdate.core.message import Message
 from postdate.core.resources import Sender
 from postdate.flow.open_connection import OpenConnection
@@ -28,6 +28,14 @@ class Entry(NamedTuple):
     expires_at: Instant
     sendable_at: Instant
     doubt_of: str | None = None
+
+
+class Claimed(NamedTuple):
+    """A message that is claimed, and the slot at which it may leave."""
+
+    slot: Monotonic
+    entry: Entry
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
