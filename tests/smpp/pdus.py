@@ -3,6 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from postdate.smpp.codec import LONGEST_SHORT_MESSAGE
@@ -78,7 +79,8 @@ def field_values(kind: type[Body], texts: st.SearchStrategy[str]) -> st.SearchSt
         BindMode: st.sampled_from(BindMode),
         tuple[Tlv, ...]: tlvs,
     }
-    return st.fixed_dictionaries({one.name: forms[one.type] for one in fields(kind)})
+    layout = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else fields(kind)
+    return st.fixed_dictionaries({one.name: forms[one.type] for one in layout})
 
 
 def bodies(kind: type[Body], texts: st.SearchStrategy[str] = latin1) -> st.SearchStrategy[Any]:

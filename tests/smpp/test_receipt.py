@@ -55,11 +55,17 @@ def marked(text: bytes = b"", **fields: Any) -> DeliverSm:
         pytest.param(
             marked(b"stat:UNDELIV id:9"), Receipt("9", MessageState.UNDELIVERABLE), id="only two, turned round"
         ),
-        pytest.param(marked(b"id:9"), Receipt("9", MessageState.UNKNOWN), id="no state"),
+        pytest.param(marked(b"id:9"), Receipt("9", MessageState.ENROUTE), id="no state"),
         pytest.param(marked(b"id:9 stat:WHATEVER"), Receipt("9", MessageState.UNKNOWN), id="a state of its own"),
+        pytest.param(marked(b"id:9 stat:SUBMITD"), Receipt("9", MessageState.ENROUTE), id="on its way, in other words"),
+        pytest.param(
+            marked(STANDARD, tlvs=(ID, (Tag.MESSAGE_STATE, b"\2"))),
+            Receipt("abc", MessageState.DELIVERED),
+            id="parameters say delivered, and no more is wanted",
+        ),
         pytest.param(marked(b"id: stat:DELIVRD"), Receipt("", MessageState.DELIVERED), id="an empty id"),
-        pytest.param(marked(b"hello"), Receipt("", MessageState.UNKNOWN), id="nothing of it"),
-        pytest.param(marked(), Receipt("", MessageState.UNKNOWN), id="nothing at all"),
+        pytest.param(marked(b"hello"), Receipt("", MessageState.ENROUTE), id="nothing of it"),
+        pytest.param(marked(), Receipt("", MessageState.ENROUTE), id="nothing at all"),
         pytest.param(marked(tlvs=(ID, STATE)), Receipt("abc", MessageState.UNDELIVERABLE), id="parameters alone"),
         pytest.param(
             marked(STANDARD, tlvs=(ID, STATE)),

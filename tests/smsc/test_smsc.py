@@ -3,11 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from postdate.clock import SystemClock, TestClock, breathe
@@ -472,7 +472,8 @@ async def test_each_part_is_found_by_its_own_reference(trial: Trial) -> None:
     pieces = parts(LONG, LongMode.UDH8)
     references = [(Tag.USER_MESSAGE_REFERENCE, bytes([0, index])) for index in range(len(pieces))]
     pieces = [
-        replace(piece, tlvs=(*piece.tlvs, reference)) for piece, reference in zip(pieces, references, strict=True)
+        msgspec.structs.replace(piece, tlvs=(*piece.tlvs, reference))
+        for piece, reference in zip(pieces, references, strict=True)
     ]
     answers = await esme.submit(*pieces[:-1])
     assert (await query(esme, "", tlvs=(references[-1],)))[0] == Status.RINVMSGID

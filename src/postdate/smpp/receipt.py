@@ -69,27 +69,32 @@ class Receipt:
 def read_receipt(body: DeliverSm | DataSm, unmarked: bool = True) -> Receipt | None:
     """The receipt that a body is; None if it is a message from a handset.
 
+    One that says no state is taken as underway, since it is no word on the end; a word that nobody knows is as good as
+    UNKNOWN. The text is not read where the parameters say that the message was delivered: it could add nothing.
+
     Some carriers do not mark their receipts in `esm_class`. With `unmarked` a body that has both parameters, or reads
     as a whole receipt, is one too; leave it off where it is not needed, since a handset can send such a text.
     """
     marked = body.esm_class & (RECEIPT | INTERMEDIATE)
     if not marked and (not unmarked or body.esm_class & _KIND):
         return None
-    state = _state_of_number(body.tlv(Tag.MESSAGE_STATE))
-    message_id = _id_of_tlv(body.tlv(Tag.RECEIPTED_MESSAGE_ID))
+    told = dict(reversed(body.tlvs))  # the first of each counts
+    state = _state_of_number(told.get(Tag.MESSAGE_STATE))
+    message_id = _id_of_tlv(told.get(Tag.RECEIPTED_MESSAGE_ID))
+    intermediate = bool(body.esm_class & INTERMEDIATE)
+    if state is MessageState.DELIVERED and message_id:
+        return Receipt(message_id, state, intermediate=intermediate)  # nearly all there are: the text adds nothing
     written = _fields(_text(body))
     if not marked and (state is None or not message_id) and not written.keys() >= _CLEARLY:
         return None
-    if state is None:
-        state = STATES.get(written.get("stat", "").upper())
     return Receipt(
         message_id=message_id or written.get("id", "")[:_LONGEST_ID],
-        state=MessageState.UNKNOWN if state is None else state,
-        error=written.get("err", "") or _network_error(body.tlv(Tag.NETWORK_ERROR_CODE)),
+        state=_state_of_word(written.get("stat", "")) if state is None else state,
+        error=written.get("err", "") or _network_error(told.get(Tag.NETWORK_ERROR_CODE)),
         submitted=written.get("submitdate", ""),
         done=written.get("donedate", ""),
         text=written.get("text", ""),
-        intermediate=bool(body.esm_class & INTERMEDIATE),
+        intermediate=intermediate,
     )
 
 
@@ -142,8 +147,10 @@ STATES: Final[Mapping[str, MessageState]] = {
     **{state.name: state for state in MessageState},
     **{word: state for state, word in _WORDS.items()},
     "UNDELIVERED": MessageState.UNDELIVERABLE,
-    "BUFFERED": MessageState.ENROUTE,
-    "BUFFRED": MessageState.ENROUTE,
+    # What carriers say on the way, though the standard has no such words: none of it is the end.
+    **dict.fromkeys(
+        ("BUFFERED", "BUFFRED", "BUFFERD", "PENDING", "QUEUED", "SENT", "SUBMITD", "SUBMITTED"), MessageState.ENROUTE
+    ),
 }
 
 _FIELD: Final = re.compile(
@@ -198,6 +205,10 @@ def _state_of_number(value: bytes | None) -> MessageState | None:
         return None
     number = int.from_bytes(value[-4:], "big")
     return MessageState(number) if number <= MessageState.SKIPPED else None
+
+
+def _state_of_word(word: str) -> MessageState:
+    return STATES.get(word.upper(), MessageState.UNKNOWN) if word else MessageState.ENROUTE
 
 
 def _network_error(value: bytes | None) -> str:

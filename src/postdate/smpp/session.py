@@ -17,6 +17,8 @@ from enum import Enum
 from struct import Struct
 from typing import Final
 
+import msgspec
+
 from postdate.smpp.codec import HEADER_LENGTH, LONGEST_FRAME, decode, encode
 from postdate.smpp.codes import RESPONSE_BIT, Command, Status
 from postdate.smpp.pdu import (
@@ -54,6 +56,8 @@ LAST_SEQUENCE: Final = 0x7FFFFFFF
 LATE_KEPT: Final = 10_000
 
 _LENGTH: Final = Struct(">I")
+_TAKEN: Final = Struct(">IIIIB")  # half of all answers: a deliver_sm_resp, written out
+_DELIVERED: Final = Command.DELIVER_SM_RESP.value
 
 
 class Role(Enum):
@@ -63,8 +67,7 @@ class Role(Enum):
     SMSC = "SMSC"
 
 
-@dataclass(frozen=True, slots=True)
-class Outstanding:
+class Outstanding(msgspec.Struct, frozen=True):
     """A request of ours that has no response, with the caller's token for it."""
 
     sequence: int
@@ -72,15 +75,13 @@ class Outstanding:
     token: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestReceived:
+class RequestReceived(msgspec.Struct, frozen=True):
     """They ask; answer with `Session.respond(pdu, ...)`, except an `Outbind` or an `AlertNotification`."""
 
     pdu: Pdu
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseReceived:
+class ResponseReceived(msgspec.Struct, frozen=True):
     """They answered `sent`; `late` if it was given up by `forget` before."""
 
     pdu: Pdu
@@ -231,6 +232,8 @@ class Session:
         Answering a bind with ROK binds the session; answering an unbind with ROK ends it.
         """
         asked = request.body
+        if answer == Status.ROK and type(asked) is DeliverSm:
+            return _TAKEN.pack(_TAKEN.size, _DELIVERED, Status.ROK, request.sequence, 0)
         body, status = (_EMPTY_ANSWER[asked.command], answer) if isinstance(answer, int) else (answer, 0)
         if body is None:
             raise NotAllowed(f"a {type(asked).__name__} has no response")
