@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import accept, carriers, load, machine, pending, sending
+from bench import accept, carriers, console, load, machine, pending, sending
 from bench.child import ChildFailed
 from bench.figures import Figure
 from bench.plan import Plan
@@ -25,6 +25,7 @@ PARTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     sending.BURST: sending.burst,
     pending.PART: pending.measure,
     carriers.PART: carriers.measure,
+    console.PART: console.measure,
 }
 ALL = "all"
 

@@ -21,7 +21,9 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from bench.figures import share
+from bench.looking import fill_mixed, look
 from bench.peers import Customer, Smsc, Taken, Told
+from bench.telling import tell
 from bench.watching import Place, WatchedNode, address_of, connect, furnish, recipient, settings_for
 from postdate.api.server import WebServer
 from postdate.clock import SystemClock, breathe
@@ -53,12 +55,6 @@ SCRIPTS: Mapping[str, Script] = {
     "default": Script(),
     "at once": Script((Rule(receipt=ReceiptPlan(delay=Between(0, 0))),)),
 }
-
-
-def tell(**what: object) -> None:
-    """Write one line for the parent."""
-    sys.stdout.write(msgspec.json.encode(what).decode() + "\n")
-    sys.stdout.flush()
 
 
 async def input_closed() -> None:
@@ -296,6 +292,8 @@ ROLES: Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]] = 
     "customers": customers,
     "smsc": smsc,
     "carry": carry,
+    "fill mixed": fill_mixed,
+    "look": look,
 }
 
 if __name__ == "__main__":

@@ -119,7 +119,8 @@ FROM jsonb_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('
 
 -- name: refuse
 -- Write refusals: items of (sid, error_code, entry of the trail), at ?2.
-UPDATE messages SET status = 'failed', shelf = 3, error_code = d.value->>1, updated_at = ?2, trail = trail || (d.value->>2)
+UPDATE messages SET status = 'failed', shelf = 3, error_code = d.value->>1, updated_at = ?2,
+  trail = trail || (d.value->>2)
 FROM jsonb_each(?1) d WHERE messages.sid = d.value->>0 AND messages.status IN ('accepted', 'scheduled', 'queued');
 
 -- name: keep_sticky
@@ -368,73 +369,89 @@ FROM (
 -- name: walk_open
 -- Walk parts of the list of messages that are not done, newest first, over ?5 of each at most where ?6 is 1 (0: it is
 -- not bounded). Answers for each part the last one it could look at, where there are more, and those that match.
-SELECT json_group_array(json((
-  WITH last (listed_at, sid) AS (
-    SELECT listed_at, sid FROM messages INDEXED BY messages_open
+WITH looked AS MATERIALIZED (
+  SELECT e.value AS shelf, (
+    SELECT json_array(listed_at, sid) FROM messages INDEXED BY messages_open
     WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4) AND listed_at >= ?8
-    ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
+    ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1) AS last
+  FROM json_each(?2) e),
+part AS MATERIALIZED (
+  SELECT shelf, last, COALESCE(last->>0, ?8) AS end_at, COALESCE(last->>1, '') AS end_sid FROM looked)
+SELECT json_group_array(json((
+  SELECT json_array(json(part.last), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_open
-    WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4)
-      AND (listed_at, sid) >= (COALESCE((SELECT listed_at FROM last), ?8), COALESCE((SELECT sid FROM last), ''))
+    WHERE account_sid = ?1 AND shelf < 2 AND shelf = part.shelf
+      AND (listed_at, sid) < (?3, ?4) AND (listed_at, sid) >= (part.end_at, part.end_sid)
       AND (?10 IS NULL OR recipient = ?10) AND (?12 IS NULL OR service_sid = ?12)
       AND (?13 IS NULL OR instr(recipient, ?13)) AND (?14 IS NULL OR due_at >= ?14) AND (?15 IS NULL OR due_at < ?15)
-      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
-        AND (?11 IS NULL OR m.sender = ?11) AND (?16 IS NULL OR m.status = ?16)))
-    ORDER BY listed_at DESC, sid DESC LIMIT ?7)))) FROM json_each(?2) e;
+      AND (?9 IS NULL OR (SELECT (?11 IS NULL OR m.sender = ?11) AND (?16 IS NULL OR m.status = ?16) FROM messages m WHERE m.sid = o.sid))
+    ORDER BY listed_at DESC, sid DESC LIMIT ?7)))) FROM part;
 
 -- name: walk_done
 -- Walk parts of the list of messages that are done as `walk_open` does.
-SELECT json_group_array(json((
-  WITH last (listed_at, sid) AS (
-    SELECT listed_at, sid FROM messages INDEXED BY messages_done
+WITH looked AS MATERIALIZED (
+  SELECT e.value AS shelf, (
+    SELECT json_array(listed_at, sid) FROM messages INDEXED BY messages_done
     WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4) AND listed_at >= ?8
-    ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
+    ORDER BY listed_at DESC, sid DESC LIMIT ?6 OFFSET ?5 - 1) AS last
+  FROM json_each(?2) e),
+part AS MATERIALIZED (
+  SELECT shelf, last, COALESCE(last->>0, ?8) AS end_at, COALESCE(last->>1, '') AS end_sid FROM looked)
+SELECT json_group_array(json((
+  SELECT json_array(json(part.last), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_done
-    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) < (?3, ?4)
-      AND (listed_at, sid) >= (COALESCE((SELECT listed_at FROM last), ?8), COALESCE((SELECT sid FROM last), ''))
+    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = part.shelf
+      AND (listed_at, sid) < (?3, ?4) AND (listed_at, sid) >= (part.end_at, part.end_sid)
       AND (?10 IS NULL OR recipient = ?10) AND (?11 IS NULL OR sender = ?11) AND (?12 IS NULL OR service_sid = ?12)
       AND (?13 IS NULL OR instr(recipient, ?13) OR instr(sender, ?13)) AND (?17 IS NULL OR error_code = ?17)
       AND (?18 IS NULL OR created_at >= ?18) AND (?19 IS NULL OR created_at < ?19)
-      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
-        AND (?14 IS NULL OR m.due_at >= ?14) AND (?15 IS NULL OR m.due_at < ?15) AND (?16 IS NULL OR m.status = ?16)))
-    ORDER BY listed_at DESC, sid DESC LIMIT ?7)))) FROM json_each(?2) e;
+      AND (?9 IS NULL OR (SELECT
+        (?14 IS NULL OR m.due_at >= ?14) AND (?15 IS NULL OR m.due_at < ?15) AND (?16 IS NULL OR m.status = ?16)
+        FROM messages m WHERE m.sid = o.sid))
+    ORDER BY listed_at DESC, sid DESC LIMIT ?7)))) FROM part;
 
 -- name: walk_open_back
--- Walk parts of the list of messages that are not done as `walk_open` does, but towards newer ones, oldest first.
-SELECT json_group_array(json((
-  WITH last (listed_at, sid) AS (
-    SELECT listed_at, sid FROM messages INDEXED BY messages_open
+-- Walk parts of the list of messages that are not done towards newer ones, oldest first.
+WITH looked AS MATERIALIZED (
+  SELECT e.value AS shelf, (
+    SELECT json_array(listed_at, sid) FROM messages INDEXED BY messages_open
     WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4) AND listed_at < ?8
-    ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
+    ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1) AS last
+  FROM json_each(?2) e),
+part AS MATERIALIZED (
+  SELECT shelf, last, COALESCE(last->>0, ?8 - 1) AS end_at, COALESCE(last->>1, '~') AS end_sid FROM looked)
+SELECT json_group_array(json((
+  SELECT json_array(json(part.last), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_open
-    WHERE account_sid = ?1 AND shelf < 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4)
-      AND (listed_at, sid) <= (COALESCE((SELECT listed_at FROM last), ?8 - 1), COALESCE((SELECT sid FROM last), '~'))
+    WHERE account_sid = ?1 AND shelf < 2 AND shelf = part.shelf
+      AND (listed_at, sid) > (?3, ?4) AND (listed_at, sid) <= (part.end_at, part.end_sid)
       AND (?10 IS NULL OR recipient = ?10) AND (?12 IS NULL OR service_sid = ?12)
       AND (?13 IS NULL OR instr(recipient, ?13)) AND (?14 IS NULL OR due_at >= ?14) AND (?15 IS NULL OR due_at < ?15)
-      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
-        AND (?11 IS NULL OR m.sender = ?11) AND (?16 IS NULL OR m.status = ?16)))
-    ORDER BY listed_at, sid LIMIT ?7)))) FROM json_each(?2) e;
+      AND (?9 IS NULL OR (SELECT (?11 IS NULL OR m.sender = ?11) AND (?16 IS NULL OR m.status = ?16) FROM messages m WHERE m.sid = o.sid))
+    ORDER BY listed_at, sid LIMIT ?7)))) FROM part;
 
 -- name: walk_done_back
 -- Walk parts of the list of messages that are done towards newer ones, oldest first.
-SELECT json_group_array(json((
-  WITH last (listed_at, sid) AS (
-    SELECT listed_at, sid FROM messages INDEXED BY messages_done
+WITH looked AS MATERIALIZED (
+  SELECT e.value AS shelf, (
+    SELECT json_array(listed_at, sid) FROM messages INDEXED BY messages_done
     WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4) AND listed_at < ?8
-    ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1)
-  SELECT json_array(json((SELECT json_array(listed_at, sid) FROM last)), json_group_array(json_array(listed_at, sid))) FROM (
+    ORDER BY listed_at, sid LIMIT ?6 OFFSET ?5 - 1) AS last
+  FROM json_each(?2) e),
+part AS MATERIALIZED (
+  SELECT shelf, last, COALESCE(last->>0, ?8 - 1) AS end_at, COALESCE(last->>1, '~') AS end_sid FROM looked)
+SELECT json_group_array(json((
+  SELECT json_array(json(part.last), json_group_array(json_array(listed_at, sid))) FROM (
     SELECT listed_at, sid FROM messages o INDEXED BY messages_done
-    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = e.value AND (listed_at, sid) > (?3, ?4)
-      AND (listed_at, sid) <= (COALESCE((SELECT listed_at FROM last), ?8 - 1), COALESCE((SELECT sid FROM last), '~'))
+    WHERE account_sid = ?1 AND shelf >= 2 AND shelf = part.shelf
+      AND (listed_at, sid) > (?3, ?4) AND (listed_at, sid) <= (part.end_at, part.end_sid)
       AND (?10 IS NULL OR recipient = ?10) AND (?11 IS NULL OR sender = ?11) AND (?12 IS NULL OR service_sid = ?12)
       AND (?13 IS NULL OR instr(recipient, ?13) OR instr(sender, ?13)) AND (?17 IS NULL OR error_code = ?17)
       AND (?18 IS NULL OR created_at >= ?18) AND (?19 IS NULL OR created_at < ?19)
-      AND (?9 IS NULL OR EXISTS (SELECT 1 FROM messages m WHERE m.sid = o.sid
-        AND (?14 IS NULL OR m.due_at >= ?14) AND (?15 IS NULL OR m.due_at < ?15) AND (?16 IS NULL OR m.status = ?16)))
-    ORDER BY listed_at, sid LIMIT ?7)))) FROM json_each(?2) e;
+      AND (?9 IS NULL OR (SELECT
+        (?14 IS NULL OR m.due_at >= ?14) AND (?15 IS NULL OR m.due_at < ?15) AND (?16 IS NULL OR m.status = ?16)
+        FROM messages m WHERE m.sid = o.sid))
+    ORDER BY listed_at, sid LIMIT ?7)))) FROM part;
 
 -- name: walk_timers
 -- Walk what is due from ?2 and ?3 to before ?4, of one account and perhaps one service, as `walk_open` does.
