@@ -168,6 +168,17 @@ def test_the_settings_of_the_samples_can_be_used() -> None:
         read_settings(kind, dict(pairs) | dict.fromkeys(secrets, "hush"))
 
 
+def test_the_settings_that_samples_change_are_those_of_the_kind() -> None:
+    joined = [line for block in blocks(PAGE, "console") for line in re.sub(r"\\\n", " ", block).splitlines()]
+    lines = [shlex.split(line[2:]) for line in joined]
+    kinds = {words[3]: words[words.index("--kind") + 1] for words in lines if words[1:3] == ["connections", "add"]}
+    changed = [words for words in lines if words[1:3] == ["connections", "update"]]
+    assert changed
+    for words in changed:
+        known = {field.name for field in setting_fields(kind_of(kinds[words[3]]))}
+        assert {one.split("=", 1)[0] for before, one in pairwise(words) if before == "--set"} <= known, words
+
+
 def test_what_a_gateway_is_given_and_answers_is_as_the_page_says() -> None:
     handover, taken, refusal, receipt, inbound = (json.loads(block) for block in blocks(section("plain-http"), "json"))
     assert json.loads(msgspec.json.encode(msgspec.convert(handover, Handover))) == handover
