@@ -162,7 +162,7 @@ async def test_a_message_arrives_and_its_receipt_says_so_twice(trial: Trial) -> 
     assert on_handset(trial) == ["See you at 3PM"]
     assert receipt.esm_class == 0x04
     assert (receipt.source_addr, receipt.destination_addr) == (HANDSET, SENDER)
-    read = read_receipt(receipt)
+    read = read_receipt(msgspec.structs.replace(receipt, tlvs=()))
     assert read is not None
     assert (read.message_id, read.state, read.error, read.text) == (
         message_id, MessageState.DELIVERED, "000", "See you at 3PM",

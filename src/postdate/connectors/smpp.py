@@ -23,15 +23,17 @@ from typing import Final, cast
 import structlog
 
 from postdate.clock import Clock, SystemClock
-from postdate.connectors.contract import Condition, OnEvent, Receipt, State, Submission
+from postdate.connectors.contract import Condition, Inbound, OnEvent, Receipt, State, Submission
 from postdate.connectors.smpp_desk import Desk
 from postdate.connectors.smpp_handover import Handover
 from postdate.connectors.smpp_incoming import Told, read
 from postdate.connectors.smpp_line import Line, tls_context
-from postdate.connectors.smpp_link import Link, LinkLost
+from postdate.connectors.smpp_link import LEAVING, Link, LinkLost
 from postdate.connectors.smpp_news import News
 from postdate.connectors.smpp_outgoing import Outgoing, first_reference, reference_octets
+from postdate.connectors.smpp_repeats import Repeats
 from postdate.connectors.smpp_settings import SmppSettings
+from postdate.core.instant import MILLISECOND
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused, Unreachable
 from postdate.smpp.codes import Status, Tag
@@ -43,6 +45,7 @@ _CLOSED: Final = "the connection is closed"
 _NOT_FOUND: Final = (Status.RINVMSGID, Status.RQUERYFAIL)
 _IDS_KNOWN: Final = 65_536
 _NAME_LENGTH: Final = 16
+_LAST_WORD: Final = 400 * MILLISECOND
 _MODES: Final = {
     "transceiver": (BindMode.TRANSCEIVER,),
     "transmitter_receiver": (BindMode.TRANSMITTER, BindMode.RECEIVER),
@@ -61,7 +64,8 @@ class SmppConnector:
         self._wire = wire or SystemClock()
         self._chance = chance
         self._outgoing = Outgoing(settings, chance)
-        self._news = News(self._wire)
+        self._repeats = Repeats(self._wire)
+        self._news = News(self._wire, self._unheard)
         self._desk = Desk(clock, self._wire, self._outgoing, self._news.tell)
         self._lines: list[Line] = []
         self._links: list[Link] = []
@@ -105,14 +109,19 @@ class SmppConnector:
         await self._desk.drain()
 
     async def close(self) -> None:
-        """Stop: wait two seconds for open answers, unbind, and end what is left as InDoubt or Unreachable."""
+        """Stop: wait for open answers, unbind, and end what is left as InDoubt or Unreachable; within three seconds."""
         self._closing = True
         self._desk.close(_CLOSED)
-        await asyncio.gather(*(link.quiet() for link in self._links))
-        await self._news.close()
-        await asyncio.gather(*(line.stop() for line in self._lines))
+        until = self._wire.monotonic() + LEAVING
+        await asyncio.gather(*(link.quiet(LEAVING) for link in self._links))
+        await self._news.close(self._left(until))
+        await asyncio.gather(*(line.stop(self._left(until)) for line in self._lines))
         self._lines.clear()
         self.condition.state = State.CLOSED
+
+    def _left(self, until: int) -> int:
+        """Return what is left of the time to close: enough for a word to a carrier that is there."""
+        return max(until - self._wire.monotonic(), _LAST_WORD)
 
     async def ask(self, submission: Submission) -> Accepted | Unreachable | InDoubt:
         """Find out what became of a message, by its reference; InDoubt where the carrier cannot be asked so.
@@ -171,10 +180,15 @@ class SmppConnector:
         assert isinstance(body, DeliverSm | DataSm)
         heard = read(body, self._settings)
         event = self._receipt(heard) if isinstance(heard, Told) else heard
-        if event is None:
+        if event is None or (isinstance(event, Inbound) and self._repeats.take(body)):
             link.acknowledge(request, Status.ROK)
         else:
             self._news.take(event, link, request)
+
+    def _unheard(self, request: Pdu) -> None:
+        body = request.body
+        if isinstance(body, DeliverSm | DataSm):
+            self._repeats.expect(body)
 
     def odd(self, link: Link, event: RequestRejected | StrayResponse) -> None:
         """Count what could not be used, and log a little of it: never its bytes, which hold people's messages."""
@@ -228,6 +242,7 @@ class SmppConnector:
         receipt = told.receipt
         sid, early = self._desk.owner_of(receipt.carrier_ref, told.reference, told.handset)
         if sid is None:
+            self._desk.note_stranger(receipt)
             return receipt if receipt.carrier_ref else None
         if early and receipt.event is Event.DELIVER:
             return None  # the last part says whether the message was delivered

@@ -7,32 +7,33 @@ half a minute: the message would be in doubt otherwise.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from postdate.clock import Clock
-from postdate.connectors.contract import LateAnswer, Submission
+from postdate.connectors.contract import LateAnswer, Receipt, Submission
 from postdate.connectors.providers.contract import UNKNOWN_FAILURE
 from postdate.connectors.sandbox_agenda import Agenda
 from postdate.connectors.smpp_handover import Exchange, Handover
+from postdate.connectors.smpp_known import Known
 from postdate.connectors.smpp_link import Link
-from postdate.connectors.smpp_outgoing import Outgoing, first_reference, reference_octets
+from postdate.connectors.smpp_outgoing import Outgoing
 from postdate.core.instant import SECOND, Instant, Monotonic
 from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused, Unreachable
 from postdate.smpp.pdu import Pdu
 
 PATIENCE: Final = 30 * SECOND
 RESEND_AFTER: Final = 1 * SECOND
-_KNOWN: Final = 20_000
-_Key = TypeVar("_Key")
 _EXPIRED: Final = Refused(30036, "it had expired before there was room for it on a link")
 
 
 class Desk:
     """All submissions of one connection. `clock` says what is due, `wire` times what the carrier is given time for."""
 
-    def __init__(self, clock: Clock, wire: Clock, outgoing: Outgoing, tell: Callable[[LateAnswer], None]) -> None:
+    def __init__(
+        self, clock: Clock, wire: Clock, outgoing: Outgoing, tell: Callable[[LateAnswer | Receipt], None]
+    ) -> None:
         self._clock = clock
         self._wire = wire
         self._outgoing = outgoing
@@ -49,8 +50,7 @@ class Desk:
         self._all_settled.set()
         self._open = False
         self._why = "there is no link to the carrier yet"
-        self._early_parts: OrderedDict[str, str] = OrderedDict()
-        self._in_doubt: OrderedDict[tuple[bytes, str], str] = OrderedDict()
+        self._known = Known(wire, tell)
 
     @property
     def idle(self) -> bool:
@@ -206,6 +206,7 @@ class Desk:
         if isinstance(bodies, Refused):
             self._settle(handover, bodies)
             return
+        self._known.begun(submission)
         handover.begin(bodies, Monotonic(self._wire.monotonic() + PATIENCE) if len(bodies) > 1 else None)
         self._send(link, handover)
 
@@ -241,9 +242,11 @@ class Desk:
     def answered(self, handover: Handover, index: int, answer: Pdu, late: bool) -> None:
         """Take the answer to a part."""
         outcome = self._outgoing.outcome(answer, handover.submission.sid)
+        if len(handover.bodies) > 1 and isinstance(outcome, Accepted):
+            self._known.part_taken(handover, index, outcome.carrier_ref)
         if late:
             news = handover.answered_late(index, outcome)
-            if news is not None:
+            if news is not None and not self._known.is_out_of_date(handover, news):
                 self._tell(news)
             return
         handover.out -= 1
@@ -277,9 +280,7 @@ class Desk:
         self._not_early(handover)
         if isinstance(outcome, InDoubt):
             handover.in_doubt = True
-            self._remember_doubt(handover)
-        elif len(handover.ids) > 1 and isinstance(outcome, Accepted):
-            self._remember_parts(handover)
+            self._known.doubted(handover)
         exchange = handover.exchange
         if not exchange.given_up:
             exchange.ready.append((handover.submission, outcome))
@@ -295,25 +296,8 @@ class Desk:
 
     def owner_of(self, carrier_ref: str, reference: bytes | None, handset: str) -> tuple[str | None, bool]:
         """Return the SID that a receipt belongs to, if it is known here, and whether it is of an early part."""
-        early = self._early_parts.get(carrier_ref)
-        if early is not None:
-            return early, True
-        if reference is None:
-            return None, False
-        return self._in_doubt.get((reference, handset.removeprefix("+"))), False
+        return self._known.owner_of(carrier_ref, reference, handset)
 
-    def _remember_parts(self, handover: Handover) -> None:
-        for carrier_ref in handover.ids[:-1]:
-            if carrier_ref and carrier_ref != handover.carrier_ref:
-                _remember(self._early_parts, carrier_ref, handover.submission.sid)
-
-    def _remember_doubt(self, handover: Handover) -> None:
-        reference = first_reference(handover.submission.sid) + len(handover.bodies) - 1
-        handset = handover.submission.recipient.removeprefix("+")
-        _remember(self._in_doubt, (reference_octets(reference), handset), handover.submission.sid)
-
-
-def _remember(known: OrderedDict[_Key, str], key: _Key, sid: str) -> None:
-    known[key] = sid
-    if len(known) > _KNOWN:
-        known.popitem(last=False)
+    def note_stranger(self, receipt: Receipt) -> None:
+        """Take note of a receipt that belongs to nothing known here, or not yet."""
+        self._known.note_stranger(receipt)

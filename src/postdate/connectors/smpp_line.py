@@ -53,10 +53,10 @@ class Line:
         """Begin to connect; `chance` gives the jitter."""
         self._task = asyncio.get_running_loop().create_task(self._run(chance))
 
-    async def stop(self) -> None:
-        """End the link politely, within two seconds."""
+    async def stop(self, span: int) -> None:
+        """End the link politely, within `span` microseconds."""
         if self.link is not None and self.link.bound:
-            await self.link.leave()
+            await self.link.leave(span)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -2,7 +2,8 @@
 
 A link holds the window: at most `in_flight` requests without an answer. Frames gather during one turn of the loop and
 leave in one write. When the connection ends, every request without an answer is told with whether it had been written.
-A silent SMSC is asked, and one that does not answer is dead.
+A silent SMSC is asked, and one that does not answer is dead; once a request came to nothing on a link that said nothing
+else either, nothing more is sent until there is a sign of life. An SMSC that unbinds may still answer what it took.
 
 All waiting goes by the clock it is given; who it works for hears of everything at once and must not wait.
 """
@@ -10,6 +11,7 @@ All waiting goes by the clock it is given; who it works for hears of everything 
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, cast
 
@@ -46,7 +48,7 @@ from postdate.smpp.session import (
     StrayResponse,
 )
 
-LEAVING: Final = 2 * SECOND  # how long a polite end may take, for the window and for the unbind each
+LEAVING: Final = 2 * SECOND  # how long a polite end may take
 _MOST_UNREAD: Final = 1024 * 1024  # octets that the SMSC leaves unread before its link is given up
 _THEY_CLOSED: Final = "the SMSC closed the connection"
 _NOT_READ: Final = "the SMSC does not read what it is sent"
@@ -106,7 +108,8 @@ class Link(asyncio.Protocol):
         self._life_timer: Timer | None = None
         self._end_timer: Timer | None = None
         self._heard_at = self._turn_at = Monotonic(0)
-        self._bound = self._blocked = self._leaving = False
+        self._bound = self._blocked = self._mute = self._leaving = False
+        self._unbind: Pdu | None = None  # the SMSC's, not answered yet
         self._emptied: asyncio.Future[None] | None = None
 
     @property
@@ -122,7 +125,8 @@ class Link(asyncio.Protocol):
     @property
     def room(self) -> int:
         """Return how many requests may be sent now."""
-        return 0 if self._blocked or not self.sends else self._settings.in_flight - len(self._session.outstanding)
+        usable = self.sends and not (self._blocked or self._mute)
+        return self._settings.in_flight - len(self._session.outstanding) if usable else 0
 
     # --- what is sent ---
 
@@ -152,25 +156,31 @@ class Link(asyncio.Protocol):
         """Ask about a message and return the answer; LinkLost."""
         return await self._request(body, timed=True)
 
-    def acknowledge(self, request: Pdu, status: int) -> None:
-        """Answer a delivery, unless the link has ended: then the SMSC delivers it again."""
-        if not self._session.ended:
-            self._write(self._session.respond(request, status))
+    def acknowledge(self, request: Pdu, status: int) -> bool:
+        """Answer a delivery; False if the link has ended: then the SMSC delivers it again."""
+        if self._session.ended or self._transport is None or self._transport.is_closing():
+            return False
+        self._write(self._session.respond(request, status))
+        return True
 
-    async def quiet(self) -> None:
-        """Send no more messages, and wait for open answers, two seconds at most."""
+    async def quiet(self, span: int) -> None:
+        """Send no more messages, and wait for open answers, `span` microseconds at most."""
         self._leaving = True
         with suppress(TimeoutError):  # what is open then is told when the link ends
-            await within(self._clock, LEAVING, self._empty())
+            await within(self._clock, span, self._empty())
 
-    async def leave(self) -> None:
-        """Unbind, wait for the answer for two seconds at most, and close."""
+    async def leave(self, span: int) -> None:
+        """Unbind, wait for the answer, and close, all within `span` microseconds."""
         self._leaving = True
+        try:
+            await within(self._clock, span, self._part())
+        except (LinkLost, TimeoutError):
+            self.abort("the link was closed")
+            await self.ended.wait()
+
+    async def _part(self) -> None:
         if self._bound and not self._session.ended:
-            try:
-                await within(self._clock, LEAVING, self._request(Unbind()))
-            except (LinkLost, TimeoutError):
-                self.abort("the link was closed")
+            await self._request(Unbind())
         self.close("the link was closed")
         await self.ended.wait()
 
@@ -182,10 +192,7 @@ class Link(asyncio.Protocol):
             self.why = why
             self._flush()
             self._transport.close()
-            # It may wait for a peer that reads nothing more.
-            self._end_timer = self._clock.call_at(
-                Monotonic(self._clock.monotonic() + LEAVING), lambda: self.abort(self.why)
-            )
+            self._end_within_time(lambda: self.abort(self.why))  # it may wait for a peer that reads nothing more
 
     def abort(self, why: str) -> None:
         """Break the connection off."""
@@ -194,6 +201,11 @@ class Link(asyncio.Protocol):
         elif not self.ended.is_set():
             self.why = why if not self._transport.is_closing() else self.why
             self._transport.abort()
+
+    def _end_within_time(self, end: Callable[[], None]) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._end_timer = self._clock.call_at(Monotonic(self._clock.monotonic() + LEAVING), end)
 
     async def _request(self, body: Request, timed: bool = False) -> Pdu:
         answer: asyncio.Future[Pdu] = self._loop.create_future()
@@ -252,6 +264,9 @@ class Link(asyncio.Protocol):
         if given_up and self._blocked:
             self.abort(_NOT_READ)
             return
+        if given_up and now - self._heard_at >= self._patience and self.sends and not self._mute:
+            self._mute = True
+            self._send_timed(EnquireLink(), _ENQUIRY)
         self._drop_answered()
         if self._due:
             self._answer_timer = self._clock.call_at(self._due[0][0], self._expire)
@@ -271,8 +286,12 @@ class Link(asyncio.Protocol):
         due, outstanding = self._due, self._session.outstanding
         while due and due[0][1] not in outstanding:
             due.popleft()
-        if self._emptied is not None and not outstanding and not self._emptied.done():
+        if outstanding:
+            return
+        if self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
+        if self._unbind is not None:
+            self._agree_to_unbind()
 
     def _watch(self) -> None:
         """Ask after a silence; what then comes of it is seen when its answer is due."""
@@ -295,6 +314,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came; room that answers made is told once, at the end."""
         self._heard_at = self._clock.monotonic()
+        self._mute = False
         for event in self._session.receive(data):
             if isinstance(event, ResponseReceived):
                 self._take_answer(event.pdu, event.sent.token, event.late)
@@ -319,8 +339,13 @@ class Link(asyncio.Protocol):
         elif isinstance(body, EnquireLink):
             self._write(self._session.respond(request))
         elif isinstance(body, Unbind):
-            self._write(self._session.respond(request))
-            self.close("the SMSC unbound")
+            self._leaving, self._unbind = True, request
+            self._end_within_time(self._agree_to_unbind)
+
+    def _agree_to_unbind(self) -> None:
+        if self._unbind is not None and not self._session.ended:
+            self._write(self._session.respond(self._unbind))
+        self.close("the SMSC unbound")
 
     def _take_other(self, event: Event) -> None:
         match event:

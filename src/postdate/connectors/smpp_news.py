@@ -6,13 +6,14 @@ would repeat, a late answer, is told again by us.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from postdate.clock import Clock
 from postdate.connectors.contract import CarrierEvent, OnEvent
 from postdate.connectors.sandbox_agenda import Agenda
 from postdate.connectors.smpp_link import Link
-from postdate.core.instant import SECOND, Instant, Monotonic
+from postdate.core.instant import Instant, Monotonic
 from postdate.core.outcome import retry_at
 from postdate.smpp.codes import Status
 from postdate.smpp.pdu import Pdu
@@ -20,7 +21,6 @@ from postdate.smpp.pdu import Pdu
 CALLS_AT_ONCE: Final = 256  # a group commit takes them in one go
 MOST_WAITING: Final = 5_000
 _MOST_TRIES: Final = 20
-_PATIENCE: Final = 2 * SECOND
 
 
 class _News(NamedTuple):
@@ -33,8 +33,10 @@ class _News(NamedTuple):
 class News:
     """Gives events to `on_event`; tasks run only while there are any, and each takes one after the other."""
 
-    def __init__(self, wire: Clock) -> None:
+    def __init__(self, wire: Clock, unheard: Callable[[Pdu], None]) -> None:
+        """Begin; `unheard` is told of a request that is on disk, but whose SMSC could not be told so any more."""
         self._wire = wire
+        self._unheard = unheard
         self._on_event: OnEvent | None = None
         self._waiting: deque[_News] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -61,8 +63,8 @@ class News:
         else:
             self._put(_News(event, link, request))
 
-    async def close(self) -> None:
-        """Take no more, refuse what waits, and let the calls under way end, for two seconds at most."""
+    async def close(self, span: int) -> None:
+        """Take no more, refuse what waits, and let the calls under way end, for `span` microseconds at most."""
         self._on_event = None
         self._again.stop()
         while self._waiting:
@@ -75,7 +77,7 @@ class News:
             for worker in workers:
                 worker.cancel()
 
-        timer = self._wire.call_at(Monotonic(self._wire.monotonic() + _PATIENCE), give_up)
+        timer = self._wire.call_at(Monotonic(self._wire.monotonic() + span), give_up)
         await asyncio.wait(workers)
         timer.cancel()
 
@@ -104,7 +106,9 @@ class News:
 
     def _done(self, news: _News, taken: bool) -> None:
         if news.link is not None and news.request is not None:
-            news.link.acknowledge(news.request, Status.ROK if taken else Status.RX_T_APPN)
+            told = news.link.acknowledge(news.request, Status.ROK if taken else Status.RX_T_APPN)
+            if taken and not told:
+                self._unheard(news.request)
         elif not taken and self._on_event is not None and news.tries < _MOST_TRIES:
             pause = retry_at(Instant(0), news.tries + 1, None, 0.0)
             self._again.add(Monotonic(self._wire.monotonic() + pause), news._replace(tries=news.tries + 1))
