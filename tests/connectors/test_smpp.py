@@ -110,7 +110,13 @@ async def test_a_message_without_an_id_is_accepted_and_has_a_reference_of_its_ow
 
 @pytest.mark.parametrize(
     ("id_format", "given", "kept"),
-    [("as_is", "0A1f", "0A1f"), ("hex_to_dec", "0A1f", "2591"), ("dec_to_hex", "0042", "42")],
+    [
+        ("as_is", "0A1f", "0A1f"),
+        ("hex_to_dec", "0A1f", "2591"),
+        ("dec_to_hex", "0042", "42"),
+        ("hex", "0A1F", "2591"),
+        ("dec", "042", "42"),
+    ],
 )
 async def test_ids_are_kept_in_one_spelling(id_format: str, given: str, kept: str) -> None:
     smsc = Smsc(on_submit=lambda link, request: link.answer(request, SubmitSmResp(given)))

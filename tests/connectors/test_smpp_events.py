@@ -81,6 +81,9 @@ class Keeper:
         ({"receipt_errors": {"REJECTD": 30004}}, receipt("7", "REJECTD"), Receipt("7", Event.UNDELIVER, 30004)),
         ({"id_format": "hex_to_dec"}, receipt("0026"), Receipt("26", Event.DELIVER)),
         ({"id_format": "dec_to_hex"}, receipt("1A"), Receipt("26", Event.DELIVER)),
+        ({"id_format": "hex"}, receipt("001a"), Receipt("26", Event.DELIVER)),
+        ({"id_format": "dec"}, receipt("0026"), Receipt("26", Event.DELIVER)),
+        ({}, receipt("7", "BLOCKED"), Receipt("7", Event.UNDELIVER, 30008)),
         (
             {},
             receipt("no", tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"7\0"), (Tag.MESSAGE_STATE, b"\x05"))),
@@ -116,6 +119,8 @@ async def test_a_receipt_is_told_and_acknowledged(
     [
         receipt("7", "ENROUTE"),
         receipt("7", "ACCEPTD"),
+        receipt("7", "SUBMITD"),
+        DeliverSm(esm_class=4, source_addr=HANDSET, destination_addr=US, short_message=b"id:7 err:000"),
         receipt("7", esm_class=0x20),
         receipt("7", tlvs=((Tag.MESSAGE_STATE, b"\x01"),)),
         DeliverSm(esm_class=4, source_addr=HANDSET, destination_addr=US, short_message=b"what is this"),

@@ -17,7 +17,6 @@ Time-outs and pauses of the network go by the machine's clock, whatever a test c
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from typing import Final, cast
 
 import structlog
@@ -71,6 +70,7 @@ class SmppConnector:
         self._links: list[Link] = []
         self._counts: dict[str, int] = {}
         self._closing = False
+        self._told = ""  # in the log, since the last bind
         # Only for questions: whose the carrier's latest ids are, so that a reference that two messages share is seen.
         self._given: OrderedDict[str, str] = OrderedDict()
 
@@ -205,6 +205,8 @@ class SmppConnector:
         smsc = "".join(letter for letter in link.smsc if letter.isalnum() or letter in "-_.")[:_NAME_LENGTH]
         if smsc:
             self.condition.details["smsc"] = smsc
+        self._told = ""
+        _log.info("smpp: bound", links=len(self._links), host=self._settings.host, port=self._settings.port)
         self._refresh()
         if link.sends:
             self._desk.add(link)
@@ -231,9 +233,9 @@ class SmppConnector:
         condition.state = State.READY if any(link.sends for link in self._links) else State.DOWN
 
     def _note(self, why: str) -> None:
-        if why != self.condition.last_error:
+        if why != self._told:  # once, however often it is tried
             _log.warning("smpp: no link", why=why, host=self._settings.host, port=self._settings.port)
-        self.condition.last_error = why
+        self._told = self.condition.last_error = why
         self.condition.last_error_at = self._clock.now()
 
     # --- whose is it ---
@@ -246,7 +248,7 @@ class SmppConnector:
             return receipt if receipt.carrier_ref else None
         if early and receipt.event is Event.DELIVER:
             return None  # the last part says whether the message was delivered
-        return replace(receipt, sid=sid)
+        return Receipt(receipt.carrier_ref, receipt.event, receipt.error_code, sid)
 
     def _remember(self, handover: Handover, answer: Pdu) -> None:
         if isinstance(answer.body, SubmitSmResp) and answer.body.message_id:

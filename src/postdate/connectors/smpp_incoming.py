@@ -28,6 +28,8 @@ _FAILED: Final = frozenset(
 # How ids are written in receipts, by `id_format`.
 _IN_RECEIPTS: Final[Mapping[str, IdForm]] = {
     "as_is": IdForm.AS_IS,
+    "hex": IdForm.HEX,
+    "dec": IdForm.DECIMAL,
     "hex_to_dec": IdForm.DECIMAL,
     "dec_to_hex": IdForm.HEX,
 }

@@ -7,7 +7,6 @@ failure that comes before that answer waits for it, for a minute. Nothing here o
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from postdate.clock import Clock
@@ -56,7 +55,7 @@ class Known:
         _put(self._early_parts, carrier_ref, sid, _PARTS)
         receipt, at = self._strangers.pop(carrier_ref, (None, Monotonic(0)))
         if receipt is not None and self._wire.monotonic() - at <= _STRANGE_FOR:
-            self._tell(replace(receipt, sid=sid))
+            self._tell(Receipt(receipt.carrier_ref, receipt.event, receipt.error_code, sid))
 
     def doubted(self, handover: Handover) -> None:
         """Take note of a message that ended in doubt: its receipt may hold its reference."""

@@ -40,7 +40,13 @@ _SHORT_CODE: Final = (3, 0)
 _ALPHANUMERIC: Final = (5, 0)
 
 # How ids are written in answers, by `id_format`.
-_IN_ANSWERS: Final = {"as_is": IdForm.AS_IS, "hex_to_dec": IdForm.HEX, "dec_to_hex": IdForm.DECIMAL}
+_IN_ANSWERS: Final = {
+    "as_is": IdForm.AS_IS,
+    "hex": IdForm.HEX,
+    "dec": IdForm.DECIMAL,
+    "hex_to_dec": IdForm.HEX,
+    "dec_to_hex": IdForm.DECIMAL,
+}
 
 
 class Outgoing:

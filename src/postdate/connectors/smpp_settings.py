@@ -134,8 +134,11 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(description="Receipts to ask for of all parts of a long message but the last: failures or none."),
     ] = "failures"
     id_format: Annotated[
-        Literal["as_is", "hex_to_dec", "dec_to_hex"],
-        Meta(description="How ids are written in answers and then in receipts: as_is, hex_to_dec or dec_to_hex."),
+        Literal["as_is", "hex", "dec", "hex_to_dec", "dec_to_hex"],
+        Meta(
+            description="How ids are written in answers and then in receipts: as_is, hex or dec (both, but with other "
+            "zeros or capitals), hex_to_dec or dec_to_hex."
+        ),
     ] = "as_is"
     unmarked_receipts: Annotated[
         bool,

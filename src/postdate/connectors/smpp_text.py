@@ -6,6 +6,7 @@ because what cannot be read right must be shown somehow, and refusing it would o
 Latin-1, UTF-8 and odd numbers of octets where the standard forbids it. No result holds a NUL or half a surrogate pair.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,8 +20,13 @@ from postdate.smpp.pdu import DataSm, DeliverSm, SubmitSm, Tlv
 from postdate.smpp.receipt import HAS_HEADER
 
 DEFAULT: Final = 0x00
+IA5: Final = 0x01
 LATIN1: Final = 0x03
 UCS2: Final = 0x08
+
+# Some write GSM-7 and call it IA5. Where it has one of these it can be seen: an @, a $, an escape, say; no text in IA5
+# has control characters but a tab, ends of lines and of pages.
+_NOT_IA5: Final = re.compile(rb"[^\t\n\f\r -~]")
 
 _CONCATENATED_8: Final = 0x00  # information elements of a header
 _CONCATENATED_16: Final = 0x08
@@ -141,6 +147,8 @@ def _fill_bits(header: bytes) -> int:
 
 
 def _read(octets: bytes, data_coding: int, coding: Coding, fill_bits: int) -> str:
+    if data_coding == IA5 and octets.isascii() and _NOT_IA5.search(octets.rstrip(b"\0")):
+        return gsm7.decode(octets)
     codec = _CODECS.get(data_coding)
     if codec is not None:
         return octets.decode(codec, "replace")
@@ -210,7 +218,7 @@ def _valid_part(ref: int, total: int, index: int) -> Part | None:
 
 # Alphabets with a fixed number. 2 and 4 are octets of any kind, shown as best can be; 5 and 10 are Japanese, 14 Korean.
 _CODECS: Final[Mapping[int, str]] = {
-    0x01: "latin-1",  # ASCII, with what some add to it
+    IA5: "latin-1",  # ASCII, with what some add to it
     0x02: "latin-1",
     LATIN1: "latin-1",
     0x04: "latin-1",
