@@ -237,6 +237,12 @@ def test_what_is_read_of_each_data_coding(octets: bytes, data_coding: int, codin
     assert received(octets, data_coding, coding) == expected
 
 
+@pytest.mark.parametrize("coding", Coding)
+@pytest.mark.parametrize("header", [b"\x05\0\3\7\2\1", b"\6\x08\4\0\7\2\1", b"\0", b"\1\1", b""])
+def test_nothing_may_stand_behind_a_header(header: bytes, coding: Coding) -> None:
+    assert received(header, coding=coding, esm_class=0x40) == ""
+
+
 SAR_3_OF_4 = ((Tag.SAR_MSG_REF_NUM, b"\1\2"), (Tag.SAR_TOTAL_SEGMENTS, b"\4"), (Tag.SAR_SEGMENT_SEQNUM, b"\3"))
 
 
@@ -310,7 +316,7 @@ def test_which_part_it_is(body: DeliverSm | DataSm, expected: Read) -> None:
 
 
 @given(
-    st.binary(max_size=254),
+    st.binary(max_size=254) | st.binary(max_size=8).map(lambda rest: bytes([len(rest)]) + rest),
     st.integers(0, 255),
     st.integers(0, 255),
     st.lists(st.tuples(st.sampled_from(Tag), st.binary(max_size=300)), max_size=4).map(tuple),

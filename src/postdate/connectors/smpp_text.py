@@ -166,8 +166,8 @@ def _read(octets: bytes, data_coding: int, coding: Coding, fill_bits: int) -> st
 
 
 def _read_default(octets: bytes, coding: Coding, fill_bits: int) -> str:
-    if coding is Coding.GSM7_PACKED:
-        septets = gsm7.unpack(octets, max(0, len(octets) * 8 - fill_bits) // 7, fill_bits)
+    if coding is Coding.GSM7_PACKED and octets:  # nothing at all may stand behind a header
+        septets = gsm7.unpack(octets, (len(octets) * 8 - fill_bits) // 7, fill_bits)
         ends_on_octet = (len(septets) * 7 + fill_bits) % 8 == 0
         return gsm7.decode(septets[:-1] if ends_on_octet and septets.endswith(b"\r") else septets)
     if coding is Coding.LATIN1:
