@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from postdate.core.callback import Answered, CallbackResult, Params, form_body
+from postdate.core.callback import Answered, CallbackResult
 
 MOST: Final = 1_024  # characters of the form, bytes of the body
 
@@ -14,6 +14,6 @@ def shown_result(result: CallbackResult) -> tuple[int | None, str | None, str]:
     return None, result.why, ""
 
 
-def shown_request(params: Params) -> str:
+def shown_request(form: str) -> str:
     """Return how the form begins, as it was sent."""
-    return form_body(params)[:MOST]
+    return form[:MOST]

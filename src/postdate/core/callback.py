@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import Final, assert_never
 from urllib.parse import parse_qsl, quote_plus, unquote, urlsplit
 
+import msgspec
+
 from postdate.core.errors import Rejected
 from postdate.core.instant import MILLISECOND, SECOND
 from postdate.core.message import Status
@@ -29,6 +31,7 @@ INVALID_RETRY_POLICY: Final = 11243
 FIRST_RETRY_WAIT: Final = 250 * MILLISECOND
 LONGEST_RETRY_WAIT: Final = 4 * SECOND
 _KNOWN_URLS: Final = 1_024
+_KNOWN_TOKENS: Final = 256
 
 Params = Sequence[tuple[str, str]]
 
@@ -95,8 +98,7 @@ class Forbidden:
 CallbackResult = Answered | NotConnected | TimedOut | Forbidden
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChange:
+class StatusChange(msgspec.Struct, frozen=True):
     """What a status callback tells; `raw_dlr_done_date` is the carrier's own YYMMDDhhmm, `channel` as `whatsapp`."""
 
     account_sid: str
@@ -135,11 +137,7 @@ def should_call_back(status: str, *, has_service: bool = True) -> bool:
 
 def status_params(change: StatusChange) -> tuple[tuple[str, str], ...]:
     """Return the form parameters of a status callback, in Twilio's order; what is not known is left out."""
-    failed = change.status in _UNSUCCESSFUL
-    error_code = str(change.error_code) if failed and change.error_code is not None else None
-    error_message = change.error_message if failed else None
-    done_date = change.raw_dlr_done_date if change.status in _RECEIPTED else None
-    pairs = (
+    given: list[tuple[str, str | None]] = [
         ("AccountSid", change.account_sid),
         ("MessageSid", change.message_sid),
         ("SmsSid", change.message_sid),
@@ -149,14 +147,24 @@ def status_params(change: StatusChange) -> tuple[tuple[str, str], ...]:
         ("To", change.to),
         ("ApiVersion", API_VERSION),
         ("MessagingServiceSid", change.messaging_service_sid),
-        ("ErrorCode", error_code),
+    ]
+    if change.status in _UNSUCCESSFUL or change.raw_dlr_done_date is not None or change.channel is not None:
+        given += _rarer(change)
+    return tuple([(name, value) for name, value in given if value is not None])
+
+
+def _rarer(change: StatusChange) -> list[tuple[str, str | None]]:
+    """Return what most callbacks have nothing of."""
+    failed = change.status in _UNSUCCESSFUL
+    error_message = change.error_message if failed else None
+    return [
+        ("ErrorCode", str(change.error_code) if failed and change.error_code is not None else None),
         ("ErrorMessage", error_message),
-        ("RawDlrDoneDate", done_date),
+        ("RawDlrDoneDate", change.raw_dlr_done_date if change.status in _RECEIPTED else None),
         ("ChannelPrefix", change.channel),
         ("ChannelStatusMessage", error_message if change.channel else None),
         ("EventType", "READ" if change.channel and change.status == Status.READ else None),
-    )
-    return tuple([(name, value) for name, value in pairs if value is not None])
+    ]
 
 
 _AS_IT_IS: Final = re.compile(r"[A-Za-z0-9_.~-]*")
@@ -169,7 +177,7 @@ def form_body(params: Params) -> str:
 
 def _quoted(text: str) -> str:
     # Most of what a form holds is SIDs, words and phone numbers: to look is cheaper than to quote.
-    if _AS_IT_IS.fullmatch(text):
+    if (text.isalnum() and text.isascii()) or _AS_IT_IS.fullmatch(text):
         return text
     return "%2B" + text[1:] if text[0] == "+" and _AS_IT_IS.fullmatch(text, 1) else quote_plus(text)
 
@@ -273,7 +281,14 @@ def sign(url: str, params: Params, auth_token: str) -> str:
     """Return X-Twilio-Signature of a POST of `params` to `url`; for a GET pass its whole URL and no parameters."""
     # A value that is given twice counts once.
     text = _signed_url(url) + "".join([name + value for name, value in sorted(set(params))])
-    return base64.b64encode(hmac.digest(auth_token.encode(), text.encode(), "sha1")).decode()
+    signature = _keyed(auth_token).copy()
+    signature.update(text.encode())
+    return base64.b64encode(signature.digest()).decode()
+
+
+@lru_cache(maxsize=_KNOWN_TOKENS)
+def _keyed(auth_token: str) -> hmac.HMAC:
+    return hmac.new(auth_token.encode(), digestmod="sha1")
 
 
 @lru_cache(maxsize=_KNOWN_URLS)

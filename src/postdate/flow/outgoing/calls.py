@@ -9,9 +9,9 @@ import os
 import socket
 import ssl
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from aiohappyeyeballs import start_connection
 
 from postdate.core.callback import Answered, CallbackPolicy, CallbackResult, Forbidden, NotConnected, TimedOut
@@ -23,8 +23,7 @@ _KEEP_SECONDS: Final = 15  # a link that rests is closed after this long, or twi
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # a host's next address is tried beside one that is slow to answer
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a connection leads."""
 
     secure: bool
