@@ -32,8 +32,11 @@ from postdate.api.parts import Parts
 from postdate.api.twilio import API_VERSION, error_json
 from postdate.core.errors import Rejected
 
-_ACCOUNT = f"/{API_VERSION}/Accounts/{{account_sid}}"
-_MESSAGE = f"{_ACCOUNT}/Messages/{{sid}}"
+_ACCOUNTS = f"/{API_VERSION}/Accounts/"
+_ACCOUNT = f"{_ACCOUNTS}{{account_sid}}"
+_ALL_MESSAGES = "/Messages"
+_MESSAGES = f"{_ACCOUNT}{_ALL_MESSAGES}"
+_MESSAGE = f"{_MESSAGES}/{{sid}}"
 _NUMBERS = f"{_ACCOUNT}/IncomingPhoneNumbers"
 _SHORT_CODES = f"{_ACCOUNT}/SMS/ShortCodes"
 _APPLICATIONS = f"{_ACCOUNT}/Applications"
@@ -60,7 +63,7 @@ def _pool_paths(pool: pools.JoinedPool | pools.AlphaPool) -> Paths:
 
 # Signed in with an account's credentials. Of two paths that fit, the first is taken: a word goes before a {sid}.
 PATHS: Paths = {
-    f"{_ACCOUNT}/Messages": {"POST": messages.create, "GET": messages.list_all},
+    _MESSAGES: {"POST": messages.create, "GET": messages.list_all},
     _MESSAGE: {"GET": messages.fetch, "POST": messages.update, "DELETE": messages.delete},
     f"{_MESSAGE}/Media": {"GET": messages.list_media},
     f"{_MESSAGE}/Media/{{media_sid}}": {"GET": messages.fetch_media, "DELETE": messages.delete_media},
@@ -157,12 +160,27 @@ class App:
     def __init__(self, parts: Parts) -> None:
         router = Router(routes(parts), redirect_slashes=False, default=_not_found)
         self._router: ASGIApp = ServerErrorMiddleware(router, handler=_failed)
+        # What is asked for most goes past the router.
+        self._messages: ASGIApp = ServerErrorMiddleware(Endpoint(parts, PATHS[_MESSAGES]), handler=_failed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a path's `.json` is taken off, and remembered."""
         if scope["type"] == "http":
             path: str = scope["path"]
             if path.endswith(".json"):
-                scope["path"] = path[:-5]
+                scope["path"] = path = path[:-5]
                 scope["postdate.dotted"] = True
-            await self._router(scope, receive, send)
+            account_sid = _account_of_messages(path)
+            if account_sid:
+                scope["path_params"] = {"account_sid": account_sid}
+                await self._messages(scope, receive, send)
+            else:
+                await self._router(scope, receive, send)
+
+
+def _account_of_messages(path: str) -> str:
+    """Return the account whose messages a path is, as the router would find it; empty where it is another path."""
+    if not (path.startswith(_ACCOUNTS) and path.endswith(_ALL_MESSAGES)):
+        return ""
+    account_sid = path[len(_ACCOUNTS) : -len(_ALL_MESSAGES)]
+    return "" if "/" in account_sid else account_sid

@@ -7,7 +7,7 @@ and holds a handler for each method. Bodies and parameters are bounded before th
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -49,15 +49,14 @@ class Request:
     key: ApiKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a handler returns: a JSON value, or bytes with their type, or nothing."""
 
     status: int
     json: Any = None
     body: bytes | None = None
     content_type: str = ""
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 Handler = Callable[[Request], Awaitable[Answer]]

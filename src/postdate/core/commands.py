@@ -4,7 +4,7 @@
 `Message`, or raises `Rejected` with the documented code.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from postdate.core.address import (
     Channel,
@@ -27,8 +27,7 @@ from postdate.core.smart_encoding import smart_encode
 DEFAULT_VALIDITY = 36_000  # seconds; the longest Twilio allows too
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendMessage:
+class SendMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A well-formed request to send: `send_at` None sends at once, `validity` is in seconds."""
 
     recipient: str
@@ -43,8 +42,7 @@ class SendMessage:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What the account has that the request names; None where it names nothing or nothing was found."""
 
     account_sid: str

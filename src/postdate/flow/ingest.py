@@ -8,8 +8,7 @@ message before it is due.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +27,8 @@ from postdate.store.contract import Added, AddResult, Cursor, New, NotAdded, Rep
 
 MOST_IN_A_COMMIT = 512
 _ANY_TIME = ScheduleWindow(0, None)
+_DRAWN_AT_ONCE = 256  # SIDs: to ask the system for the chance of each is dear where threads wait for the interpreter
+_replace = msgspec.structs.replace
 
 
 class IngestRules:
@@ -52,6 +53,7 @@ class Ingest:
         self._adds: GroupCommit[New, AddResult] = GroupCommit(self._add, MOST_IN_A_COMMIT)
         self.notice: Callable[[Cursor], None] = lambda timer: None
         self.has_room: Callable[[Sender, int], bool] = lambda sender, segments: True
+        self._chances = _chances()
         self._moving: set[asyncio.Task[Any]] = set()
         self.refusing: str | None = None  # why nothing new is accepted at present; set by housekeeping
 
@@ -107,14 +109,14 @@ class Ingest:
     def _make(self, account: Account, command: SendMessage) -> tuple[Message, Rejected | None]:
         """Return the message, and why it may not be added unless the same request came before: its time may have
         come too near only since then."""
-        context, at, chance = self._context(account, command), self._clock.now(), _chance()
+        context, at, chance = self._context(account, command), self._clock.now(), next(self._chances)
         try:
             return to_message(command, context, at, chance), None
         except Rejected as error:
             if command.idempotency_key is None or error.code != 35114:
                 raise
             # It is never added with this time: only its key is looked for.
-            return to_message(replace(command, send_at=at), replace(context, window=_ANY_TIME), at, chance), error
+            return to_message(_replace(command, send_at=at), _replace(context, window=_ANY_TIME), at, chance), error
 
     def _context(self, account: Account, command: SendMessage) -> Context:
         service = self._directory.find(Service, command.service_sid)
@@ -199,8 +201,11 @@ class Ingest:
             await asyncio.wait(self._moving)
 
 
-def _chance() -> bytes:
-    return secrets.token_bytes(CHANCE_BYTES)
+def _chances() -> Iterator[bytes]:
+    """Yield the chance of one SID after the other."""
+    while True:
+        drawn = secrets.token_bytes(CHANCE_BYTES * _DRAWN_AT_ONCE)
+        yield from (drawn[at : at + CHANCE_BYTES] for at in range(0, len(drawn), CHANCE_BYTES))
 
 
 def _fingerprint(command: SendMessage) -> str:
