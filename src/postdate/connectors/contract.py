@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from postdate.core.address import Channel
 from postdate.core.instant import Instant
 from postdate.core.message import Event
@@ -45,8 +47,7 @@ class Submission:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """A carrier's word on a message: delivered, undelivered or read, with a customer's error code where it failed."""
 
     carrier_ref: str

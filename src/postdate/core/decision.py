@@ -5,7 +5,9 @@ is state with one owner, the sender's lane.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from postdate.core.address import Channel
 from postdate.core.instant import Instant
@@ -14,8 +16,7 @@ from postdate.core.resources import AccountStatus, Sender, Service
 from postdate.core.sender import channel_of, choose_sender
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(msgspec.Struct, frozen=True):
     """It goes from this sender, in this many segments."""
 
     sender: Sender
@@ -45,8 +46,7 @@ class Refuse:
 Decision = Assign | Hold | Fetch | Refuse
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What the store and the configuration know about one due message, read in the transaction that decides."""
 
     account_status: AccountStatus
@@ -57,7 +57,7 @@ class Facts:
     media_fetched: bool = False
     turn: int = 0
     segments: int = 0
-    has_room: Callable[[Sender, int], bool] = field(default=lambda sender, segments: True)
+    has_room: Callable[[Sender, int], bool] = lambda sender, segments: True
 
 
 def decide(message: Message, facts: Facts, at: Instant) -> Decision:

@@ -7,11 +7,12 @@ says what happens. Whoever matches on `Outcome` ends with `assert_never`.
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from postdate.core.instant import SECOND, Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The carrier took it; `carrier_ref` is its id for the message."""
 
     carrier_ref: str

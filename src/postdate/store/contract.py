@@ -50,8 +50,7 @@ EPOCH = Instant(0)
 BEGINNING = Cursor(Instant(-1), "")
 
 
-@dataclass(frozen=True, slots=True)
-class New:
+class New(msgspec.Struct, frozen=True):
     """A message to add, with the cap on its account's scheduled ones and the key that makes a repeat harmless."""
 
     message: Message
@@ -61,8 +60,7 @@ class New:
     refusal: int | None = None  # why it may not be added, unless it was already under its key
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(msgspec.Struct, frozen=True):
     """It is on disk."""
 
 
@@ -93,16 +91,14 @@ class Due(msgspec.Struct, frozen=True, array_like=True):
     media: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatched:
+class Dispatched(msgspec.Struct, frozen=True):
     """What became of a due message; `message` is as it stands now. `decision` is None where it was decided before."""
 
     message: Message
     decision: Decision | None
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(msgspec.Struct, frozen=True):
     """The carrier took it, `late` microseconds after it was due, where that is known."""
 
     sid: str
@@ -138,8 +134,7 @@ class Doubted:
 Result = Handed | Failed | Returned | Doubted
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptNews:
+class ReceiptNews(msgspec.Struct, frozen=True):
     """What a carrier said about a message: by its id there, or by our SID where the carrier repeats it.
 
     ACCEPT and REFUSE are answers that came too late for their submission: they end a doubt.

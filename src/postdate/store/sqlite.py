@@ -54,7 +54,7 @@ from postdate.store.sqlite_dispatch import SqliteDispatch, timer_of
 from postdate.store.sqlite_inbound import SqliteInbound
 from postdate.store.sqlite_media import SqliteMedia
 from postdate.store.sqlite_views import Limits, SqliteViews
-from postdate.store.standing import Standing, news, told
+from postdate.store.standing import Standing, can_be_claimed, news, told
 from postdate.store.statements import load_migrations, load_statements
 from postdate.store.writer import Readers, Writer
 
@@ -309,11 +309,15 @@ class SqliteStore(SqliteAudit):
     def _claim(
         self, db: apsw.Connection, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
     ) -> list[Message]:
-        won = _json([s.sid for s in self._standings(db, sids).values() if s.can_be_claimed])
-        self._do(db, "claim", won, run, at, entry(Kind.CLAIMED, at), MOST_BACK)
+        found = _messages.decode(self._get(db, "read_batch", _json(list(dict.fromkeys(sids)))))
+        won = [m for m in found if can_be_claimed(m.status, m.claim)]
+        self._do(db, "claim", _json([m.sid for m in won]), run, at, entry(Kind.CLAIMED, at), MOST_BACK)
         if free_at:
             self._do(db, "keep_lanes", _json(free_at))
-        return _messages.decode(self._get(db, "read_claimed", won))
+        return [
+            msgspec.structs.replace(m, status=Status.SENDING, claim=run, attempts=m.attempts + 1, updated_at=at)
+            for m in won
+        ]
 
     def _standings(self, db: apsw.Connection, sids: Iterable[str]) -> dict[str, Standing]:
         return {s.sid: s for s in _standings.decode(self._get(db, "standings", _json(list(sids))))}

@@ -68,11 +68,6 @@ class Standing(msgspec.Struct, array_like=True):
         waiting = self.status in (Status.ACCEPTED, Status.SCHEDULED, Status.QUEUED)
         return waiting or (self.status is Status.SENDING and not is_held(self.claim))
 
-    @property
-    def can_be_claimed(self) -> bool:
-        """Say whether nobody has it, and it is not left alone because it is in doubt."""
-        return self.status is Status.QUEUED or (self.status is Status.SENDING and is_free(self.claim))
-
     def record(self, result: Result, run: str, at: Instant) -> bool:
         """Apply the outcome of a claim; say whether it counted. Only the run that holds the claim may bring it."""
         mine = self.claim is not None and run_of(self.claim) == run
@@ -161,6 +156,11 @@ class Standing(msgspec.Struct, array_like=True):
         # A batch with anything else in it is kept whole.
         self.longest_trail = MOST_BACK if kind in COMES_BACK and not self.trail else MOST
         self.trail += entry(kind, at, *fields)
+
+
+def can_be_claimed(status: Status, claim: str | None) -> bool:
+    """Say whether nobody has a message, and it is not left alone because it is in doubt."""
+    return status is Status.QUEUED or (status is Status.SENDING and is_free(claim))
 
 
 def news(standings: Iterable[Standing]) -> list[tuple[str, Status, int]]:

@@ -140,7 +140,7 @@ UPDATE messages SET status = 'sending', claim = ?2, attempts = attempts + 1, upd
   trail = CASE WHEN length(trail) < ?5 THEN trail || ?4 ELSE trail END
 WHERE sid IN (SELECT value FROM json_each(?1));
 
--- name: read_claimed
+-- name: read_batch
 -- Read the messages of a batch.
 SELECT json_group_array(json_array(
   m.sid, m.bucket, m.account_sid, m.service_sid, m.direction, m.status, m.sender, m.sender_sid, m.recipient, m.body,
