@@ -25,6 +25,7 @@ from bench.looking import fill_mixed, look
 from bench.peers import Customer, Smsc, Taken, Told
 from bench.telling import tell
 from bench.watching import Place, WatchedNode, address_of, connect, furnish, recipient, settings_for
+from postdate import telemetry
 from postdate.api.server import WebServer
 from postdate.clock import SystemClock, breathe
 from postdate.connectors.sandbox_fields import Between
@@ -297,4 +298,5 @@ ROLES: Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]] = 
 }
 
 if __name__ == "__main__":
+    telemetry.configure("warning", sys.stderr, people=True)  # our output is for the parent
     uvloop.run(ROLES[sys.argv[1]](msgspec.json.decode(sys.argv[2])))
