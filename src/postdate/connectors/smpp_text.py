@@ -30,6 +30,8 @@ _NOT_IA5: Final = re.compile(rb"[^\t\n\f\r -~]")
 
 _CONCATENATED_8: Final = 0x00  # information elements of a header
 _CONCATENATED_16: Final = 0x08
+_ALONE_GSM7: Final = 160  # septets of a text of one part
+_ALONE_UCS2: Final = 70  # 16-bit units of one
 _HEADER_8: Final = 6  # octets of a header with a reference of so many bits
 _HEADER_16: Final = 7
 
@@ -78,6 +80,8 @@ def write_text(text: str, coding: Coding, mode: LongMode, ref: int) -> tuple[Pie
     """
     alphabet = _alphabet(text, coding)
     data_coding = UCS2 if alphabet is None else DEFAULT
+    if 2 * len(text) <= (_ALONE_UCS2 if alphabet is None else _ALONE_GSM7):  # no character costs more than two
+        return (Piece(_write(text, alphabet), data_coding),)
     header_octets = _HEADER_16 if mode is LongMode.UDH16 else _HEADER_8
     texts = cut(text, Encoding.UCS2 if alphabet is None else Encoding.GSM7, header_octets)
     if len(texts) == 1:

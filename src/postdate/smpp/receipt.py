@@ -128,6 +128,7 @@ def normal_id(text: str, form: IdForm) -> str:
     return text
 
 
+_NUMBERED: Final = tuple(MessageState)  # by their numbers
 _DECIMAL: Final = re.compile(r"[0-9]{1,64}")
 _HEX: Final = re.compile(r"(?:0[xX])?[0-9a-fA-F]{1,64}")
 
@@ -204,7 +205,7 @@ def _state_of_number(value: bytes | None) -> MessageState | None:
     if not value:
         return None
     number = int.from_bytes(value[-4:], "big")
-    return MessageState(number) if number <= MessageState.SKIPPED else None
+    return _NUMBERED[number] if number < len(_NUMBERED) else None
 
 
 def _state_of_word(word: str) -> MessageState:
