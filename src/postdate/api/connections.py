@@ -96,7 +96,7 @@ async def delete(request: Request) -> Answer:
         using = [sender.address for sender in directory.every(Sender) if sender.connection == gone.name]
         if using:
             more = f" and {len(using) - 1} more" if len(using) > 1 else ""
-            raise Rejected(20001, f"{using[0]}{more} go out by {gone.name}: give them another Connection first.")
+            raise Rejected(20001, f"{gone.name} is used by {using[0]}{more}: choose another Connection there first.")
         await directory.remove(gone.sid)
     return Answer(204)
 

@@ -123,7 +123,9 @@ def _show_kinds(page: Record, wanted: str | None) -> None:
     if wanted is None:
         table = listing("KIND", "CARRIER", "CHANNELS", "MEDIA", "RECEIPTS", "INBOUND")
         for kind in page.records("kinds"):
-            table.add_row(*(kind.text(name) for name in ("kind", "title", "channels", "media", "receipts", "inbound")))
+            shown = {name: kind.text(name) for name in ("kind", "title", "channels", "media", "receipts", "inbound")}
+            shown["channels"] = ", ".join(kind.texts("channels"))
+            table.add_row(*shown.values())
         show_list(table, "No kinds.", "The settings of one: postdate connections kinds KIND")
         return
     found = next((kind for kind in page.records("kinds") if kind.text("kind") == wanted), None)
@@ -284,6 +286,12 @@ def _conclude(message: Record, name: str) -> None:
         say(f"{name} works: the carrier took the message, and its receipt came back.")
     elif status == "sent":
         say(f"The carrier took the message; no receipt came within the time. See: postdate connections show {name}")
+    elif message.flag("in_doubt"):
+        sid = message.text("sid")
+        raise Trouble(
+            f"Nobody knows whether the carrier has it: it is in doubt. Once you do: postdate messages resolve {sid}",
+            Exit.REFUSED,
+        )
     else:
         told = message.text("error_message") or f"see postdate connections show {name}"
         raise Trouble(f"The message is {status}: {told}", Exit.REFUSED)

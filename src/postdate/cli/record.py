@@ -44,6 +44,11 @@ class Record:
         value = self._fields.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of a list."""
+        value = self._fields.get(name)
+        return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
     def records(self, name: str) -> list["Record"]:
         """Return the objects of a list."""
         value = self._fields.get(name)
