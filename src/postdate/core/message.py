@@ -33,6 +33,8 @@ class Status(StrEnum):
     RECEIVED = "received"
     PARTIALLY_DELIVERED = "partially_delivered"  # Twilio's, deprecated; a message of ours is never in it
 
+    __hash__ = str.__hash__  # an Enum's own runs in Python, several times for each move of a message
+
 
 class Event(StrEnum):
     """What can happen to a message."""
@@ -47,6 +49,8 @@ class Event(StrEnum):
     UNDELIVER = "undeliver"
     READ = "read"
     RECEIVE = "receive"
+
+    __hash__ = str.__hash__
 
 
 class Direction(StrEnum):

@@ -26,6 +26,8 @@ class Count(StrEnum):
     CANCELED = "canceled"
     RECEIVED = "received"
 
+    __hash__ = str.__hash__
+
 
 class Tally(NamedTuple):
     """How many in the hour that begins at `hour`; `what` is a Count, or `late` and the number of a bucket."""

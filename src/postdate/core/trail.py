@@ -49,6 +49,8 @@ class Kind(StrEnum):
     RESOLVED = "resolved"
     REDACTED = "redacted"
 
+    __hash__ = str.__hash__
+
 
 _LETTERS: Final = {
     Kind.ASSIGNED: "a",

@@ -345,16 +345,13 @@ class SqliteStore(SqliteAudit):
         if not changed:
             return
         # To write what the lists hold of a message costs as much again: only where it changes.
-        rows: dict[str, list[tuple[object, ...]]] = {}
+        rows: dict[tuple[str, int], list[tuple[object, ...]]] = {}
         for one in changed:
-            name, row = one.row()
-            rows.setdefault(name, []).append(row)
-        if "record" in rows:
-            self._do(db, "record", _json(rows["record"]), at)
-        if "record_moved" in rows:
-            self._do(db, "record_moved", _json(rows["record_moved"]), at, MOST)
-        if "record_sent" in rows:
-            self._do(db, "record_sent", _json(rows["record_sent"]), at, MOST)
+            kind, row = one.row()
+            rows.setdefault((kind, one.longest_trail), []).append(row)
+        for (kind, longest), some in rows.items():
+            name = "record" if kind == "record" else "record_sent" if kind == "record_sent" else "record_moved"
+            self._do(db, name, _json(some), at, longest)
         self._tally(db, Counter((s.account_sid, what) for s in changed for what in s.counts), at)
         self._tell(db, news(changed), at)
         if over := [(s.due_at, s.sid) for s in changed if s.was_timed and not s.is_timed]:

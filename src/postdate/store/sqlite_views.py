@@ -27,7 +27,7 @@ MOST_SIDS: Final = 1_000
 class Limits:
     """How much is looked at for one answer, so that it comes in time."""
 
-    walked: int = 150_000  # entries of one part of the lists, in the index alone
+    walked: int = 100_000  # entries of one part of the lists, in the index alone
     read: int = 10_000  # the same, where each needs a look at its message
     counted: int = 250_000  # timers, between two bounds
     in_doubt: int = 10_000

@@ -60,7 +60,7 @@ class Standing(msgspec.Struct, array_like=True):
             return "record_sent", (*where, shelf, self.error_code)
         if shelf is not self.stood or self.error_code is not None:
             return "record_moved", (*where, shelf, self.error_code)
-        return "record", (*where, self.longest_trail)
+        return "record", where
 
     @property
     def is_timed(self) -> bool:

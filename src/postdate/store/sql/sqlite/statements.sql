@@ -163,16 +163,15 @@ SELECT json_group_array(json_array(m.sid, m.status, m.claim, m.doubt_at, m.due_a
 FROM json_each(?1) e JOIN messages m ON m.sid = e.value;
 
 -- name: record
--- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, entries of the trail, up to how
--- many characters it grows so), at ?2.
+-- Write where messages stand now: items of (sid, status, claim, doubt_at, carrier_ref, entries of the trail), at ?2; a
+-- trail of ?3 characters grows no more.
 UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
   carrier_ref = COALESCE(r.value->>4, carrier_ref), updated_at = ?2,
-  trail = CASE WHEN length(trail) < r.value->>6 THEN trail || (r.value->>5) ELSE trail END
+  trail = CASE WHEN length(trail) < ?3 THEN trail || (r.value->>5) ELSE trail END
 FROM jsonb_each(?1) r WHERE messages.sid = r.value->>0;
 
 -- name: record_moved
--- The same for messages that move in the lists: items of (sid, status, claim, doubt_at, carrier_ref, entries of the
--- trail, shelf, error_code), at ?2; a trail of ?3 characters grows no more.
+-- The same for messages that move in the lists: items have (shelf, error_code) as well.
 UPDATE messages SET status = r.value->>1, claim = r.value->>2, doubt_at = r.value->>3,
   carrier_ref = COALESCE(r.value->>4, carrier_ref), updated_at = ?2,
   trail = CASE WHEN length(trail) < ?3 THEN trail || (r.value->>5) ELSE trail END,
