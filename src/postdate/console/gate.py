@@ -44,40 +44,51 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        view = look(self.tools, HttpRequest(scope), self.screens, self.screen.name)
-        scope[VIEW] = view
         try:
-            response = await self._answer(view, receive)
+            sent = await self._sent(scope, receive)
         except HungUp:
             return
+        # Only now: while a form was on its way, the session may have ended or the role been taken away.
+        view = scope[VIEW] = look(self.tools, HttpRequest(scope), self.screens, self.screen.name)
+        response = await self._answer(view, sent)
         if view.session is None and not cookies.read(view.http.cookies, cookies.VISIT, self.tools.secure):
             cookies.put(response, cookies.VISIT, view.token, self.tools.secure)
         await response(scope, receive, send)
 
-    async def _answer(self, view: View, receive: Receive) -> Response:
+    async def _sent(self, scope: Scope, receive: Receive) -> Form | Rejected:
+        """Return the form that was sent; why it cannot be taken is told once it is known who asks."""
+        if scope["method"] != "POST":
+            return Form({})
+        settings = self.tools.parts.settings
+        try:
+            body = await read_body(receive, dict(scope["headers"]), settings.max_body_bytes)
+            return read_form(body, settings.max_parameters)
+        except Rejected as error:
+            return error
+
+    async def _answer(self, view: View, sent: Form | Rejected) -> Response:
         wanted = self.page if view.http.method in ("GET", "HEAD") else self.action
         if wanted is None or view.http.method not in ("GET", "HEAD", "POST"):
             return view.error(405)
         if not wanted.public and view.session is None:
             return _to_sign_in(view)
-        if not wanted.public and not (view.role is not None and view.role.covers(wanted.role)):
+        if not wanted.public and not _may_use(view, wanted):
             return view.error(403)
-        if view.session is not None:
+        if view.session is not None and not view.polls:
             await self.tools.sessions.touch(view.session)
         try:
             if isinstance(wanted, Action):
-                return await self._do(view, wanted, receive)
+                return await self._do(view, wanted, sent)
             return await wanted.show(view)
         except Rejected as error:
             return view.error(error.http_status, error)
         except StoreError as error:
             return view.error(503, Rejected(20503, str(error)))
 
-    async def _do(self, view: View, action: Action, receive: Receive) -> Response:
-        settings = self.tools.parts.settings
-        headers = dict(view.http.headers.raw)
-        body = await read_body(receive, headers, settings.max_body_bytes)
-        view.form = read_form(body, settings.max_parameters)
+    async def _do(self, view: View, action: Action, sent: Form | Rejected) -> Response:
+        if isinstance(sent, Rejected):
+            raise sent
+        view.form = sent
         if not _is_own(view):
             return view.error(419)
         deed = f"{self.screen.name}.{action.name}"
@@ -156,8 +167,15 @@ def _places(view: View, screens: Sequence[Screen]) -> list[Place]:
             f"{screen.name}.title", screen.pages[0].path, screen.nav.icon, screen.nav.group, screen.name == view.screen
         )
         for screen in screens
-        if screen.nav is not None and view.role is not None and view.role.covers(screen.pages[0].role)
+        if screen.nav is not None and _may_use(view, screen.pages[0])
     ]
+
+
+def _may_use(view: View, wanted: Page | Action) -> bool:
+    """Say whether the viewer's role is enough, and is one for a main account where the node itself is shown."""
+    if view.role is None or not view.role.covers(wanted.role):
+        return False
+    return not (isinstance(wanted, Page) and wanted.node) or view.actor.sid == view.actor.owner_sid
 
 
 def _to_sign_in(view: View) -> Response:

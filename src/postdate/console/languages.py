@@ -49,6 +49,16 @@ def translate(language: str, key: str, **values: object) -> str:
     return text.format_map({name: _number(value) for name, value in values.items()})
 
 
+def say(language: str, key: str, values: Mapping[str, str | int]) -> str:
+    """Return the text that a browser's note names; an empty one where key and values are none of ours."""
+    if not knows(key) or not {"language", "key"}.isdisjoint(values):
+        return ""
+    try:
+        return translate(language, key, **values)
+    except (LookupError, ValueError):
+        return ""
+
+
 def knows(key: str) -> bool:
     """Say whether there is a text at `key`."""
     return key in catalogue(DEFAULT)

@@ -18,12 +18,16 @@ Show = Callable[[View], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Something to look at, at `path` below /console. A public page is shown to whoever has not signed in, too."""
+    """Something to look at, at `path` below /console. A public page is shown to whoever has not signed in, too.
+
+    What a page about the `node` shows is every account's: it takes a role for a main account, not for a subaccount.
+    """
 
     path: str
     show: Show
     role: Role = Role.VIEWER
     public: bool = False
+    node: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Who is signed in: sessions that end after twelve hours without a request, and after seven days in any case.
 
 The browser has a random token; what is kept is its digest. A session's SID is taken from the digest, so that it is
-found without a search. Times are those of the machine: `watch` is no test clock outside of tests.
+found without a search. Times are those of the machine: `watch` is no test clock outside of tests. What changes a
+session does so under the directory's lock, so that one that has ended does not come back.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from postdate.store.contract import StoreError
 LONGEST_IDLE = 12 * HOUR
 LONGEST = 7 * DAY
 TOUCH_EVERY = 5 * MINUTE
+MOST = 30  # of one user; the oldest ends where one more begins
 _TOKEN_BYTES = 32
 
 
@@ -29,7 +31,6 @@ class Sessions:
 
     async def begin(self, user: User, account_sid: str, address: str) -> str:
         """Begin a session; return its token, which is kept nowhere."""
-        await self._forget_expired()
         token, at = secrets.token_urlsafe(_TOKEN_BYTES), self._watch.now()
         digest = digest_of_token(token)
         session = ConsoleSession(
@@ -41,7 +42,11 @@ class Sessions:
             created_at=at,
             seen_at=at,
         )
-        await self._directory.put(session)
+        async with self._directory.changing:
+            await self._forget_expired()
+            for oldest in self.of(user.sid)[: 1 - MOST]:
+                await self._directory.remove(oldest.sid)
+            await self._directory.put(session)
         return token
 
     def find(self, token: str) -> ConsoleSession | None:
@@ -59,29 +64,36 @@ class Sessions:
             return
         try:
             async with self._directory.changing:
-                if self._directory.find(ConsoleSession, session.sid) is not None:
-                    await self._directory.put(changed(session, seen_at=at))
+                await self._change(session, seen_at=at)
         except StoreError:
             return  # one can read the console on a full disk
 
     async def look_at(self, session: ConsoleSession, account_sid: str) -> None:
         """Let a session look at another account."""
-        await self._directory.put(changed(session, account_sid=account_sid))
+        async with self._directory.changing:
+            await self._change(session, account_sid=account_sid)
 
     async def end(self, session: ConsoleSession) -> None:
         """End one session."""
-        await self._directory.remove(session.sid)
+        async with self._directory.changing:
+            await self._directory.remove(session.sid)
 
     async def end_all(self, user_sid: str, but: str | None = None) -> None:
         """End every session of a user, except the one with the SID `but`."""
-        for session in self.of(user_sid):
-            if session.sid != but:
-                await self._directory.remove(session.sid)
+        async with self._directory.changing:
+            for session in self.of(user_sid):
+                if session.sid != but:
+                    await self._directory.remove(session.sid)
 
     def of(self, user_sid: str) -> list[ConsoleSession]:
         """Return a user's sessions that have not expired, the oldest first."""
         every = self._directory.every(ConsoleSession)
         return [session for session in every if session.user_sid == user_sid and not self._has_expired(session)]
+
+    async def _change(self, session: ConsoleSession, **fields: object) -> None:
+        now = self._directory.find(ConsoleSession, session.sid)
+        if now is not None:
+            await self._directory.put(changed(now, **fields))
 
     async def _forget_expired(self) -> None:
         for session in self._directory.every(ConsoleSession):

@@ -1,6 +1,6 @@
 """What the console's pages work with: the parts that the API has too, and what only people with browsers need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postdate.api.parts import Parts
 from postdate.clock import Clock
@@ -20,6 +20,7 @@ class Tools:
     passwords: Passwords
     attempts: Attempts
     links: Links
+    exporting: set[str] = field(default_factory=set)  # the users to whom the whole log is being written
 
     @classmethod
     def make(cls, parts: Parts, watch: Clock) -> "Tools":

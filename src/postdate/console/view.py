@@ -6,6 +6,7 @@ Templates see it as `view`; with it they have `t` (texts), `time`, `url`, `asset
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
@@ -22,6 +23,7 @@ from postdate.console.cookies import Note
 from postdate.console.rendering import PREFIX, render, render_block
 from postdate.console.sessions import form_token
 from postdate.console.tools import Tools
+from postdate.core.callback import redacted
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, format_iso_exact
 from postdate.core.resources import Account, ConsoleSession, Role, User
@@ -29,6 +31,7 @@ from postdate.core.resources import Account, ConsoleSession, Role, User
 NOBODY = User(sid="", name="", created_at=Instant(0), updated_at=Instant(0))
 _UTC = ZoneInfo("UTC")
 _LONGEST_PATH = 2_000
+_SAFE_IN_URL = ":/%#?=@[]!$&'()*+,;"  # what has its meaning in an address; the rest is for a header to escape
 
 
 class Place(NamedTuple):
@@ -100,6 +103,11 @@ class View:
         return self.http.headers.get("hx-request") == "true"
 
     @property
+    def polls(self) -> bool:
+        """Say whether a page asks for its news by itself: what a person does by htmx is a POST."""
+        return self.by_htmx and self.http.method in ("GET", "HEAD")
+
+    @property
     def came_from(self) -> str:
         """Return the page of the console that the browser says it came from, as a path below /console."""
         _, found, path = self.http.headers.get("referer", "").partition(f"{PREFIX}/")
@@ -123,6 +131,12 @@ class View:
     def may(self, role: str) -> bool:
         """Say whether the viewer may do what needs this role: for what to show; the gate checks for itself."""
         return self.role is not None and self.role.covers(Role(role))
+
+    def url_of(self, url: str | None) -> str:
+        """Return a customer's URL: whole to owners, who may change it; to others without the secrets in it."""
+        if not url or self.may("owner"):
+            return url or ""
+        return redacted(url)
 
     def given(self, name: str, otherwise: str | None = "") -> str:
         """Return what a field shows: what was sent, where the form is shown again, else `otherwise`."""
@@ -184,7 +198,7 @@ class View:
         """Return a page. What the form before was rejected for is in `view.trouble`; its status comes first then."""
         secure = self.tools.secure
         note = cookies.note_in(cookies.read(self.http.cookies, cookies.NOTE, secure))
-        said = self.t(note.key, **note.values) if note is not None and languages.knows(note.key) else ""
+        said = languages.say(self.language, note.key, note.values) if note is not None else ""
         status = self.trouble.http_status if self.trouble is not None and status == 200 else status
         response = HTMLResponse(render(template, self._context({"note": said, **values})), status)
         if note is not None:
@@ -199,7 +213,7 @@ class View:
         """Return the way to another page of the console, which shows `note`, a key of the catalogue."""
         response: Response
         if self.by_htmx:
-            response = Response(status_code=204, headers={"hx-redirect": f"{PREFIX}{path}"})
+            response = Response(status_code=204, headers={"hx-redirect": quote(f"{PREFIX}{path}", safe=_SAFE_IN_URL)})
         else:
             response = RedirectResponse(f"{PREFIX}{path}", 303)
         if note:

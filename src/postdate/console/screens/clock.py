@@ -3,6 +3,8 @@
 Moving is for whoever acts on messages: what becomes due on the way is sent on the way.
 """
 
+from typing import Any
+
 from starlette.responses import Response
 
 from postdate.api import clock
@@ -29,7 +31,7 @@ async def show(view: View) -> Response:
     """Show the clock, and how to move it."""
     following = await _next(view)
     tomorrow = local(Instant(view.now + DAY), view.zone)
-    values = {
+    values: dict[str, Any] = {
         "steps": STEPS,
         "utc": in_utc(view.now),
         "following": following,

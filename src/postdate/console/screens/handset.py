@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from postdate.api import handsets
-from postdate.api.messages import media_answer
 from postdate.api.twilio import LONGEST_BODY
 from postdate.console.cursors import digest_of_view
 from postdate.console.page import Action, Nav, Page, Screen
+from postdate.console.pictures import PICTURES, medium_response
 from postdate.console.view import View
 from postdate.core.address import SenderKind
 from postdate.core.errors import Rejected
@@ -53,7 +53,7 @@ class Medium:
     @property
     def is_picture(self) -> bool:
         """Say whether a browser shows it in the page."""
-        return self.content_type.startswith("image/")
+        return self.content_type in PICTURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +182,7 @@ async def medium(view: View) -> Response:
     found = await view.parts.store.medium(sid) if is_sid(sid, "ME") else None
     if found is None or found[0].account_sid != view.account.sid:
         return view.error(404)
-    answer = media_answer(*found)
-    headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, media_type=answer.content_type, headers=headers)
+    return medium_response(*found)
 
 
 SCREEN = Screen(

@@ -9,6 +9,7 @@ from postdate.api import messages
 from postdate.api.twilio import message_json
 from postdate.console.cursors import digest_of_view
 from postdate.console.local_times import NoLocalTime, read_local, written_local
+from postdate.console.pictures import PICTURES, medium_response
 from postdate.console.timeline import entries, fields_of, is_answered
 from postdate.console.view import View
 from postdate.console.words import Words
@@ -22,8 +23,6 @@ from postdate.flow.dispatch import has_media, is_smart
 from postdate.store.contract import CallQuery
 
 MOST_CALLS = 100
-# What a browser shows in the page; the rest is for saving, and never opened as a page of its own.
-PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 async def show(view: View) -> Response:
@@ -102,12 +101,7 @@ async def show_medium(view: View) -> Response:
     found = await view.parts.store.medium(view.params["media_sid"])
     if found is None or found[0].account_sid != view.account.sid or found[0].message_sid != view.params["sid"]:
         raise Rejected(20404, view.t("message.no_medium"))
-    row, body = found
-    answer = messages.media_answer(row, body)
-    headers = {name.decode(): value.decode() for name, value in answer.headers}
-    if row.content_type not in PICTURES:
-        headers["content-disposition"] = f'attachment; filename="{row.sid}"'
-    return Response(body, media_type=answer.content_type, headers=headers)
+    return medium_response(*found)
 
 
 # -- what is done ------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from postdate.store.contract import Cursor, MessageQuery
 PAGE_SIZE = 50
 MOST_EXPORTED = 1_000_000
 _PATH = "/messages"
+_CSV = "text/csv; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +111,32 @@ def _towards_newer(filters: LogFilters, place: Cursor | None) -> str:
 
 
 async def export(view: View) -> Response:
-    """Answer the log as CSV, newest first, as far as the filters go; it is written as it is read."""
+    """Answer the log as CSV, newest first, as far as the filters go; it is written as it is read.
+
+    One at a time for a person, since all of it costs the node's time.
+    """
     filters = read_filters(view)
     if filters.problems:
         return view.go(filters.address(_PATH))
+    if view.user.sid in view.tools.exporting:
+        return view.go(filters.address(_PATH), "messages.export_busy")
     query = _query(view, filters, None)
     name = f"messages-{view.now // 1_000_000}.csv"
     disposition = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_written(view, query), media_type="text/csv; charset=utf-8", headers=disposition)
+    if view.http.method == "HEAD":
+        return Response(media_type=_CSV, headers=disposition)
+    return StreamingResponse(_written(view, query), media_type=_CSV, headers=disposition)
 
 
 async def _written(view: View, query: MessageQuery) -> AsyncIterator[str]:
-    yield spreadsheet.head()
-    async for page in export_pages(view.parts.store, query, most=MOST_EXPORTED):
-        yield spreadsheet.lines(page)
+    exporting = view.tools.exporting
+    exporting.add(view.user.sid)
+    try:
+        yield spreadsheet.head()
+        async for page in export_pages(view.parts.store, query, most=MOST_EXPORTED):
+            yield spreadsheet.lines(page)
+    finally:
+        exporting.discard(view.user.sid)
 
 
 SCREEN = Screen(

@@ -57,7 +57,9 @@ async def change_password(view: View) -> Response:
 async def _keep(view: View, **fields: object) -> None:
     directory = view.parts.directory
     async with directory.changing:
-        user = directory.find(User, view.user.sid) or view.user
+        user = directory.find(User, view.user.sid)
+        if user is None:  # taken off meanwhile: keeping anything would bring him back
+            raise Rejected(20404)
         await directory.put(changed(user, updated_at=view.now, **fields))
     view.about = view.user.sid
 

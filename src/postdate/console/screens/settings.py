@@ -46,4 +46,4 @@ def _shown(value: Any) -> str:
             return _IN_URL.sub(HIDDEN, str(value))
 
 
-SCREEN = Screen("settings", pages=(Page("/settings", show, Role.OWNER),), nav=Nav("settings", "admin"))
+SCREEN = Screen("settings", pages=(Page("/settings", show, Role.OWNER, node=True),), nav=Nav("settings", "admin"))

@@ -11,7 +11,7 @@ from postdate.console.links import invitation_of
 from postdate.console.page import Action, Page, Screen
 from postdate.console.passwords import check_password
 from postdate.console.roles import accounts_of, standing_of
-from postdate.console.view import View
+from postdate.console.view import NOBODY, View
 from postdate.core.errors import Rejected
 from postdate.core.resources import Account, Role, User
 from postdate.flow.directory import changed
@@ -26,6 +26,8 @@ async def show(view: View) -> Response:
     """Show the form."""
     if view.session is not None:
         return view.go("/")
+    # Whose name was tried is for the audit log: the page must not tell, not even by another token in its form.
+    view.user, view.account = NOBODY, view.parts.nobody
     wanted = view.form.text("Next") or view.query.text("next") or ""
     nobody_yet = not view.parts.directory.every(User)
     return view.render("sign_in.html", next=wanted, nobody_yet=nobody_yet)
@@ -41,15 +43,21 @@ async def sign_in(view: View) -> Response:
         raise Rejected(20429, view.t("sign_in.wait", count=wait))
     # Counted before it is tried, so that many at once are not all tried.
     tools.attempts.failed(key, view.address)
+    kept = _hash_of(named(view, name))
+    right = await tools.passwords.matches(password, kept)
+    # As he is now: it took its time, and the password may be another, or he himself taken off.
     user = named(view, name)
-    right = await tools.passwords.matches(password, user.password_hash if user is not None else None)
     accounts = accounts_of(directory, user) if user is not None else []
-    if not right or user is None or user.disabled or not accounts:
+    if not right or user is None or user.disabled or _hash_of(user) != kept or not accounts:
         view.user = user or view.user
         view.account = accounts[0] if accounts else view.account
         raise Rejected(20003, view.t("sign_in.wrong"), 403)
     tools.attempts.succeeded(key, view.address)
     return await enter(view, user, _next(view))
+
+
+def _hash_of(user: User | None) -> str | None:
+    return user.password_hash if user is not None else None
 
 
 def _next(view: View) -> str:
@@ -61,7 +69,10 @@ def _next(view: View) -> str:
 
 async def enter(view: View, user: User, path: str, note: str = "") -> Response:
     """Begin a session and go on to a page."""
-    account = accounts_of(view.parts.directory, user)[0]
+    accounts = accounts_of(view.parts.directory, user)
+    if not accounts:  # the one that he has a role for was closed or suspended
+        return view.go("/sign-in", note)
+    account = accounts[0]
     if view.session is not None:
         await view.tools.sessions.end(view.session)
     token = await view.tools.sessions.begin(user, account.sid, view.address)
@@ -169,6 +180,8 @@ async def take_welcome(view: View) -> Response:
     directory, links = view.parts.directory, view.tools.links
     invited = invitation_of(directory, view.tools.watch, key)
     account = links.account_of(key)
+    if invited is None and account is None:  # before anything that costs time is done for whoever has no link
+        return await welcome(view)
     name = invited.name if invited is not None else read_user_name(view)
     password_hash = await view.tools.passwords.hashed(read_password(view, name))
     async with directory.changing:
