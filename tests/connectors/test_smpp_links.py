@@ -98,6 +98,18 @@ async def test_a_refused_bind_is_explained_and_not_hammered(status: int, named: 
         await until(lambda: len(smsc.links) == 2)
 
 
+@pytest.mark.parametrize("host", ["a..b", ".", "x" * 64 + ".example"])
+async def test_what_is_no_host_name_is_explained(host: str) -> None:
+    connector = SmppConnector(settings_for(1, host=host), SystemClock(), lambda: 0.0)
+    await connector.open(forget)
+    try:
+        await until(lambda: connector.condition.last_error)
+        assert connector.condition.last_error == "this is not a host name: check host"
+        assert connector.condition.state is State.DOWN
+    finally:
+        await connector.close()
+
+
 async def test_attempts_come_further_and_further_apart_and_jitter_spreads_them() -> None:
     wire = TestClock(START, frozen=True)
     at: list[int] = []

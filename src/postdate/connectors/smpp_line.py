@@ -80,6 +80,9 @@ class Line:
         except TimeoutError:
             self._owner.trouble(f"no connection within {self._settings.bind_timeout:g} s: check host and port")
             return False
+        except UnicodeError:  # a part of the name is empty, or longer than 63 characters
+            self._owner.trouble("this is not a host name: check host")
+            return True
         except OSError as error:
             self._owner.trouble(_why(error))
             return False
