@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench.telling import tell
+from bench.telling import input_closed, tell
 from bench.watching import furnish, recipient, settings_for
+from postdate.api.configuration import sid_for
 from postdate.clock import SystemClock
+from postdate.console.cookies import SESSION
+from postdate.console.sessions import Sessions
 from postdate.core.address import bucket_of
 from postdate.core.instant import DAY, HOUR, MINUTE, SECOND, Instant
 from postdate.core.message import Direction, Message, Options, Status
+from postdate.core.resources import Role, User
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.node import Node
 from postdate.store.contract import AgendaQuery, Cursor, Found, MessageQuery, New
@@ -170,3 +174,20 @@ def _search(
         more |= {"created_from": day, "created_before": Instant(day + DAY)}
     query = MessageQuery(account_sid=account, **more)
     return lambda: store.search(query)
+
+
+# -- the same as pages -------------------------------------------------------------------------------------------------
+
+
+async def serve_console(given: Mapping[str, Any]) -> None:
+    """Serve the console over a store as it was filled: tells its port and the cookie of an owner who is signed in."""
+    async with Node(settings_for(Path(given["data"]))) as node:
+        await node.listen()
+        at = node.clock.now()
+        user = User(
+            sid=sid_for("US", at), name="bench", roles={given["account"]: Role.OWNER}, created_at=at, updated_at=at
+        )
+        await node.directory.put(user)
+        token = await Sessions(node.directory, SystemClock()).begin(user, given["account"], "127.0.0.1")
+        tell(port=node.port, cookie=f"{SESSION}={token}")
+        await input_closed()

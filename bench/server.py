@@ -21,9 +21,9 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from bench.figures import share
-from bench.looking import fill_mixed, look
+from bench.looking import fill_mixed, look, serve_console
 from bench.peers import Customer, Smsc, Taken, Told
-from bench.telling import tell
+from bench.telling import input_closed, tell
 from bench.watching import Place, WatchedNode, address_of, connect, furnish, recipient, settings_for
 from postdate import telemetry
 from postdate.api.server import WebServer
@@ -56,11 +56,6 @@ SCRIPTS: Mapping[str, Script] = {
     "default": Script(),
     "at once": Script((Rule(receipt=ReceiptPlan(delay=Between(0, 0))),)),
 }
-
-
-async def input_closed() -> None:
-    """Return when the parent has closed our input, or is gone."""
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 # -- the trivial route -------------------------------------------------------------------------------------------------
@@ -295,6 +290,7 @@ ROLES: Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]] = 
     "carry": carry,
     "fill mixed": fill_mixed,
     "look": look,
+    "serve console": serve_console,
 }
 
 if __name__ == "__main__":
