@@ -1,5 +1,6 @@
 """What somebody tries who should not: slow forms, ended sessions, guessed names, other accounts' things, odd input."""
 
+import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,10 +17,12 @@ from postdate.console.app import SCREENS
 from postdate.console.attempts import FREE_OF_ADDRESS, FREE_OF_NAME, MOST_REMEMBERED, Attempts
 from postdate.console.gate import look
 from postdate.console.page import Action, Page
+from postdate.console.screens import agenda
 from postdate.console.screens.profile import hide
 from postdate.console.sessions import LONGEST_IDLE, MOST, TOUCH_EVERY
 from postdate.core.errors import Rejected
-from postdate.core.instant import HOUR
+from postdate.core.instant import HOUR, SECOND
+from postdate.core.message import Status
 from postdate.core.resources import (
     Account,
     AccountStatus,
@@ -217,8 +220,10 @@ def test_nobody_shakes_a_wait_off_by_trying_many_other_names() -> None:
 
 async def test_without_a_link_no_password_is_worked_on(place: Place) -> None:
     person = place.somebody()
-    form = {"Key": "x" * 43, "Name": "Eve", "Password": "short", "Again": "short", "_token": await person.token()}
-    assert (await person.post("/welcome", form)).status == 404
+    form = {"Key": "x" * 43, "Name": "Eve", "Password": PASSWORD, "Again": PASSWORD, "_token": await person.token()}
+    turn = place.console.tools.passwords._turn
+    async with turn, turn, asyncio.timeout(10):  # who wanted a password worked on would wait for these
+        assert (await person.post("/welcome", form)).status == 404
 
 
 async def test_a_link_of_an_account_that_is_suspended_signs_nobody_in(place: Place) -> None:
@@ -399,3 +404,19 @@ async def test_every_framed_page_stops_asking_where_nobody_looks(place: Place) -
         if screen.nav is not None:
             page = (await person.get(screen.pages[0].path)).text
             assert len(re.findall(r'<script src="/console/static/live\.[0-9a-f]{12}\.js"', page)) == 1, screen.name
+
+
+async def test_hours_that_hold_nothing_to_cancel_are_not_read_for_ever(
+    clinic: Reminders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "MOST_LOOKED_AT", 5)
+    begin = clinic.now - clinic.now % HOUR + 4 * HOUR
+    messages = [await clinic.write(ahead=begin - clinic.now + number * SECOND) for number in range(3)]
+    person = await clinic.place.signed_in()
+    hours = [f"{begin - number}-{begin - number + HOUR}" for number in range(50)]
+    form = "&".join([f"_token={await person.token()}", "Seen=1", *(f"Hour={hour}" for hour in hours)])
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    async with person.browser.post(f"{person.url}/console/agenda", data=form, headers=headers) as answer:
+        text = await answer.text()
+    assert "Stopped: at most" in text
+    assert [(await clinic.now_of(message.sid)).status for message in messages] == [Status.SCHEDULED] * 3

@@ -31,6 +31,7 @@ PAGE_SIZE = 100
 DAYS = 35
 DAYS_AT_FIRST = 14
 MOST_AT_ONCE = 2_000
+MOST_LOOKED_AT = 10 * MOST_AT_ONCE
 MOST_NAMED = 20
 _PATH = "/agenda"
 _HOUR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
@@ -65,7 +66,8 @@ class Canceling:
     late: int = 0
     gone: int = 0
     named: list[Message] = field(default_factory=list)  # the first of those that were too late, as they are now
-    unfinished: bool = False  # there are more than can be canceled at once
+    looked: int = 0  # at so many of the hours that were chosen
+    unfinished: bool = False  # there are more than can be canceled, or looked at, at once
 
     @property
     def tried(self) -> int:
@@ -170,7 +172,7 @@ async def cancel(view: View) -> Response:
     result = Canceling()
     for sid in dict.fromkeys(sids):
         await _cancel_one(view, sid, result)
-    for begin, end in hours:
+    for begin, end in dict.fromkeys(hours):
         await _cancel_hour(view, begin, end, result)
     view.detail = f"{result.done}/{result.tried}"
     return await _page(view, result)
@@ -192,7 +194,8 @@ def _read_seen(view: View) -> Instant:
 async def _cancel_hour(view: View, begin: Instant, end: Instant, result: Canceling) -> None:
     seen = _read_seen(view)
     async for message in _in_hour(view, begin, end):
-        if result.tried >= MOST_AT_ONCE:
+        result.looked += 1
+        if result.tried >= MOST_AT_ONCE or result.looked > MOST_LOOKED_AT:
             result.unfinished = True
             return
         # What came into the hour since the page was shown was not chosen.
