@@ -25,7 +25,7 @@ from postdate.console.sender_words import (
 from postdate.console.view import View
 from postdate.core.address import Channel, SenderKind
 from postdate.core.errors import Rejected
-from postdate.core.resources import Application, Connection, Sender
+from postdate.core.resources import Application, Connection, Role, Sender
 
 PAGE_SIZE: Final = 50
 _PATH: Final = "/numbers"
@@ -212,7 +212,7 @@ async def remove(view: View) -> Response:
 
 SCREEN = Screen(
     "numbers",
-    pages=(Page(_PATH, show_all), Page(f"{_PATH}/new", show_new), Page(_ONE, show)),
+    pages=(Page(_PATH, show_all), Page(f"{_PATH}/new", show_new, Role.OWNER), Page(_ONE, show)),
     actions=(
         Action("create", f"{_PATH}/new", create, back=show_new),
         Action("save", _ONE, save, back=show),

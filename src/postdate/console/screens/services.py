@@ -16,7 +16,7 @@ from postdate.console.windows import in_words
 from postdate.core.address import SenderKind
 from postdate.core.errors import Rejected
 from postdate.core.keywords import Keyword, words_of
-from postdate.core.resources import Sender, Service
+from postdate.core.resources import Role, Sender, Service
 
 TABS: Final = {
     "properties": "",
@@ -232,7 +232,7 @@ SCREEN = Screen(
     "services",
     pages=(
         Page("/services", show_all),
-        Page("/services/new", show_new),
+        Page("/services/new", show_new, Role.OWNER),
         Page(_ONE, show_properties),
         Page(f"{_ONE}/senders", show_senders),
         Page(f"{_ONE}/integration", show_integration),
