@@ -17,7 +17,7 @@ from postdate.core import trail
 from postdate.core.errors import Rejected
 from postdate.core.instant import MINUTE, Instant, format_iso
 from postdate.core.message import FINAL, Direction, Message, Status
-from postdate.core.resources import Service
+from postdate.core.resources import Connection, Service
 from postdate.core.segment import Segmentation, segment
 from postdate.flow.dispatch import has_media, is_smart
 from postdate.store.contract import CallQuery
@@ -42,6 +42,8 @@ async def show(view: View) -> Response:
         "inbound": found.direction is Direction.INBOUND,
         "service": service,
         "entries": entries(steps, calls),
+        # A step remembers which connection it was, whatever it is called by now; the built-in ones have names only.
+        "ways": {one.sid: one.name for one in view.parts.directory.every(Connection)},
         "media": media,
         "pictures": PICTURES,
         "segments": _segments(found, service),
