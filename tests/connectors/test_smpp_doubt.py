@@ -89,6 +89,18 @@ async def test_no_more_come_into_doubt_over_a_link_that_says_nothing() -> None:
         assert len(smsc.submits) == 2
 
 
+async def test_an_smsc_that_lives_and_answers_no_message_gets_one_at_a_time() -> None:
+    smsc = Smsc(on_submit=say_nothing)
+    async with serving(smsc), connected(smsc, in_flight=5, answer_timeout=0.2, enquire_link=0.1, **ONCE) as connector:
+        task = begin(connector, [submission(number) for number in range(1, 31)])
+        await until(lambda: len(smsc.submits) == 8)  # five at once, and three after them
+        assert len({one.short_message for one in smsc.submits}) == 8
+        smsc.on_submit = take
+        found = await task
+        assert sum(isinstance(one, InDoubt) for one in found) == 8
+        assert sum(isinstance(one, Accepted) for one in found) == 22
+
+
 async def test_a_link_that_was_only_slow_goes_on() -> None:
     waiting: list[Pdu] = []
     smsc = Smsc(on_submit=lambda link, request: waiting.append(request), silent=True)

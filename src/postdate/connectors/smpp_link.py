@@ -2,8 +2,8 @@
 
 A link holds the window: at most `in_flight` requests without an answer. Frames gather during one turn of the loop and
 leave in one write. When the connection ends, every request without an answer is told with whether it had been written.
-A silent SMSC is asked, and one that does not answer is dead; once a request came to nothing on a link that said nothing
-else either, nothing more is sent until there is a sign of life. An SMSC that unbinds may still answer what it took.
+A silent SMSC is asked, and one that does not answer is dead. After a request came to nothing the window is one until
+another is answered, and none while nothing at all is heard. An SMSC that unbinds may still answer what it took.
 
 All waiting goes by the clock it is given; who it works for hears of everything at once and must not wait.
 """
@@ -108,7 +108,8 @@ class Link(asyncio.Protocol):
         self._life_timer: Timer | None = None
         self._end_timer: Timer | None = None
         self._heard_at = self._turn_at = Monotonic(0)
-        self._bound = self._blocked = self._mute = self._leaving = False
+        self._bound = self._blocked = self._leaving = False
+        self._most = settings.in_flight  # requests without an answer; 1 after one came to nothing, 0 in silence
         self._unbind: Pdu | None = None  # the SMSC's, not answered yet
         self._emptied: asyncio.Future[None] | None = None
 
@@ -124,9 +125,8 @@ class Link(asyncio.Protocol):
 
     @property
     def room(self) -> int:
-        """Return how many requests may be sent now."""
-        usable = self.sends and not (self._blocked or self._mute)
-        return self._settings.in_flight - len(self._session.outstanding) if usable else 0
+        """Return how many requests may be sent now; none if it is below 0."""
+        return self._most - len(self._session.outstanding) if self.sends and not self._blocked else 0
 
     # --- what is sent ---
 
@@ -264,9 +264,10 @@ class Link(asyncio.Protocol):
         if given_up and self._blocked:
             self.abort(_NOT_READ)
             return
-        if given_up and now - self._heard_at >= self._patience and self.sends and not self._mute:
-            self._mute = True
-            self._send_timed(EnquireLink(), _ENQUIRY)
+        if given_up:
+            most, self._most = self._most, 0 if now - self._heard_at >= self._patience else 1
+            if most and not self._most and self.sends:
+                self._send_timed(EnquireLink(), _ENQUIRY)
         self._drop_answered()
         if self._due:
             self._answer_timer = self._clock.call_at(self._due[0][0], self._expire)
@@ -296,8 +297,7 @@ class Link(asyncio.Protocol):
     def _watch(self) -> None:
         """Ask after a silence; what then comes of it is seen when its answer is due."""
         silence = int(self._settings.enquire_link * SECOND)
-        now = self._clock.monotonic()
-        since = self._heard_at
+        now, since = self._clock.monotonic(), self._heard_at
         if now - since >= silence:
             since = now
             if self._bound and not self._leaving:
@@ -314,7 +314,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came; room that answers made is told once, at the end."""
         self._heard_at = self._clock.monotonic()
-        self._mute = False
+        self._most = self._most or 1
         for event in self._session.receive(data):
             if isinstance(event, ResponseReceived):
                 self._take_answer(event.pdu, event.sent.token, event.late)
@@ -326,11 +326,13 @@ class Link(asyncio.Protocol):
         self._owner.has_room(self)
 
     def _take_answer(self, answer: Pdu, token: object, late: bool) -> None:
-        if isinstance(token, asyncio.Future):
-            if not token.done():
-                token.set_result(answer)
-        elif token is not _ENQUIRY:
+        if token is _ENQUIRY:
+            return
+        self._most = self._settings.in_flight
+        if not isinstance(token, asyncio.Future):
             self._owner.answered(self, token, answer, late)
+        elif not token.done():
+            token.set_result(answer)
 
     def _take_request(self, request: Pdu) -> None:
         body: Body = request.body
