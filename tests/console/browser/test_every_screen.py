@@ -72,8 +72,9 @@ class Furnished:
     def names(self) -> set[str]:
         """Return the names that people gave to things: they are in no language."""
         every = self.place.node.directory.every
-        named = [*every(Service), *every(Sender), *every(ApiKey), *every(Account)]
-        return {one.friendly_name for one in named} | {user.name for user in every(User)}
+        named = {one.friendly_name for one in every(Service)} | {one.friendly_name for one in every(Sender)}
+        named |= {one.friendly_name for one in every(ApiKey)} | {one.friendly_name for one in every(Account)}
+        return named | {user.name for user in every(User)}
 
     def paths(self) -> dict[str, Sequence[str]]:
         """Return the addresses of each page of SCREENS, by its path in the table."""
