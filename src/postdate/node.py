@@ -157,13 +157,13 @@ class Node:
         self.housekeeping.refuse = lambda reason: setattr(self.ingest, "refusing", reason)
         self._begin(self.housekeeping.run, self.housekeeping.stop)
         await self._make_first_account()
+        # People's sessions follow the machine's time, whatever clock the messages follow.
+        self.console = Console(self.parts(), self.watch)
 
     async def listen(self) -> int:
         """Answer HTTP; return the port."""
-        settings, parts = self.settings, self.parts()
-        # People's sessions follow the machine's time, whatever clock the messages follow.
-        self.console = Console(parts, self.watch)
-        site = Site(App(parts), self.console)
+        settings = self.settings
+        site = Site(App(self.parts()), self.console)
         web = WebServer(site, settings.host, settings.port, settings.max_header_bytes)
         self.port = web.port
         self._stack.push_async_callback(web.stop)
