@@ -14,6 +14,7 @@ import secrets
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -157,8 +158,11 @@ class Node:
         self.housekeeping.refuse = lambda reason: setattr(self.ingest, "refusing", reason)
         self._begin(self.housekeeping.run, self.housekeeping.stop)
         await self._make_first_account()
-        # People's sessions follow the machine's time, whatever clock the messages follow.
-        self.console = Console(self.parts(), self.watch)
+
+    @cached_property
+    def console(self) -> Console:
+        """Return the console; people's sessions follow the machine's time, whatever clock the messages follow."""
+        return Console(self.parts(), self.watch)
 
     async def listen(self) -> int:
         """Answer HTTP; return the port."""
