@@ -1,5 +1,7 @@
 """What left late must not make the next second too full, and nothing overdue goes all at once."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +48,7 @@ def test_what_is_on_time_is_not_held_back() -> None:
 
 def test_what_is_overdue_goes_at_twice_the_rate_and_not_at_once() -> None:
     went = [at for at, _ in run(Spacing(10), [(3 * SECOND, 1)] * 6)]
-    gaps = [b - a for a, b in zip(went, went[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(went)]
     assert min(gaps) >= SECOND // 20 - 5 * MILLISECOND
     assert sum(gaps) >= 5 * SECOND // 20 - 5 * MILLISECOND
 

@@ -625,7 +625,8 @@ async def test_all_that_one_reading_looks_at_is_of_one_moment(store: SqliteStore
     readers, looked, written = Readers(path), threading.Event(), threading.Event()
 
     def count(db: apsw.Connection) -> int:
-        found: int = db.execute("SELECT count(*) FROM messages").fetchone()[0]
+        ((found,),) = db.execute("SELECT count(*) FROM messages")
+        assert isinstance(found, int)
         return found
 
     def look_twice(db: apsw.Connection) -> tuple[int, int]:
