@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Sequence
 from typing import assert_never
 
+import structlog
+
 from postdate.clock import Clock
 from postdate.connectors.contract import CarrierEvent, Inbound, LateAnswer, Receipt
 from postdate.core.address import bucket_of
@@ -19,6 +21,8 @@ from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
 from postdate.store.contract import ReceiptNews, Source, Store, opt_outs_of
+
+_log = structlog.get_logger("postdate.receipts")
 
 MOST_IN_A_COMMIT = 1_024
 MOST_PARTS = 255
@@ -61,7 +65,9 @@ class Receipts:
     async def _take_inbound(self, connection: str, event: Inbound) -> None:
         sender = self._directory.owner_of(event.recipient)
         if sender is None:
-            return  # to a number of nobody here
+            # Without the number: it is somebody's. The connection is where to look for how it writes numbers.
+            _log.warning("a message came in for a number that nobody here has", connection=connection)
+            return
         at = self._clock.now()
         message = _inbound(event, sender, at)
         part = (
