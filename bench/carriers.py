@@ -22,7 +22,7 @@ from postdate.clock import SystemClock
 from postdate.core.instant import MILLISECOND, SECOND
 
 PART = "carriers"
-CONNECTIONS = 64
+CONNECTIONS = 128
 IN_FLIGHT = 100
 RATE = 20
 _RATE_SECONDS = 15
