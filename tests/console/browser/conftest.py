@@ -1,5 +1,6 @@
 """A browser for each test, and windows of it; without Chromium or axe these tests are skipped, and say so."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -9,6 +10,9 @@ from playwright.async_api import Browser
 from postdate.core.resources import Role
 from tests.console.browser.watching import AXE, CHROMIUM, Look, Window, a_browser, a_window
 from tests.console.visiting import Place
+
+# It takes the pictures of the manual, and tests nothing.
+collect_ignore = [] if "POSTDATE_PICTURES" in os.environ else ["test_pictures.py"]
 
 OpenWindow = Callable[..., Awaitable[Window]]
 
