@@ -18,6 +18,7 @@ from postdate.core.message import PENDING, Message, Status
 from postdate.core.resources import Account, AccountStatus, Sender, Service
 from postdate.flow.directory import Directory
 from postdate.flow.open_connection import MOST_MEDIA
+from postdate.flow.submission import with_links
 from postdate.store.contract import Cursor, Dispatched, Due, Store
 
 LEAD = 250 * MILLISECOND  # decided at most this long before it is due: lateness hides the commits
@@ -93,8 +94,7 @@ class Dispatcher:
         if service is not None and not service.mms_converter:
             return Refuse(30011)
         links = [self._ways.media_url(_SOME_MEDIUM)] * len(message.media_urls)
-        text = "\n".join(filter(None, (message.body, *links)))
-        return Assign(decision.sender, segments_of(text, False, is_smart(message, service)))
+        return Assign(decision.sender, segments_of(with_links(message.body, links), False, is_smart(message, service)))
 
     def _is_opted_out(self, message: Message, scopes: Sequence[str]) -> bool:
         """A STOP to the service, to the message's own sender, or to any number of the pool it could come from."""

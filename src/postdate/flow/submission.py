@@ -1,6 +1,6 @@
 """What is handed over of a message: its text as it is sent, and its media or the links to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -11,9 +11,9 @@ from postdate.core.smart_encoding import smart_encode
 from postdate.store.contract import Store
 
 
-def with_links(body: str, attachments: Sequence[Attachment]) -> str:
+def with_links(body: str, links: Iterable[str]) -> str:
     """Return a text for a carrier that takes no media, or not so many: the links stand below the body."""
-    return "\n".join(filter(None, (body, *(attachment.url for attachment in attachments))))
+    return "\n".join(filter(None, (body, *links)))
 
 
 async def attachments_of(store: Store, media_url: Callable[[str], str], message: Message) -> tuple[Attachment, ...]:
@@ -30,7 +30,7 @@ def submission_of(message: Message, smart: bool, attachments: tuple[Attachment, 
     `smart`: look-alike characters are replaced.
     """
     if len(attachments) > media:
-        message = msgspec.structs.replace(message, body=with_links(message.body, attachments))
+        message = msgspec.structs.replace(message, body=with_links(message.body, (one.url for one in attachments)))
         attachments = ()
     return Submission(
         sid=message.sid,
