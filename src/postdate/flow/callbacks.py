@@ -42,8 +42,8 @@ from postdate.store.contract import CallbackRow, Called, Settled, Store, StoreEr
 
 MOST_AT_ONCE = 128
 MOST_TO_ONE_SERVER = 32
-MOST_KEPT = 20_000  # calls in memory; those that wait for their next attempt come on top
-MOST_KEPT_OF_ONE_SERVER = 2_000
+MOST_KEPT = 50_000  # calls in memory, of 700 bytes each; those that wait for their next attempt come on top
+MOST_KEPT_OF_ONE_SERVER = 10_000
 MOST_READ = 1_000
 MOST_IN_A_COMMIT = 1_024
 GATHER = 10 * MILLISECOND  # settlements are in no hurry: a few more share each transaction
@@ -82,8 +82,8 @@ class Callbacks:
         self._under_way = 0
         self._calling: set[asyncio.Task[None]] = set()
         self._behind = True  # calls may be on disk that are not in memory, of servers that have room
-        self._missed = False  # something was written while the outbox was read
         self._reading = False
+        self._arrived: list[CallbackRow] = []  # written while the outbox was read
         self._settled_of_late: set[str] = set()  # while the outbox is read
         self._unsettled: list[tuple[CallbackRow, Settled]] = []
         self._settling: asyncio.Task[None] | None = None
@@ -107,8 +107,10 @@ class Callbacks:
     def take(self, rows: Sequence[CallbackRow]) -> None:
         """Take calls that are on disk now; those that there is no room for are read later."""
         for row in rows:
-            if self._behind:
-                self._missed = True  # what is on disk comes first, and this with it
+            if self._reading:
+                self._arrived.append(row)  # what was on disk before comes first
+            elif self._behind:
+                return  # on disk, to be read with what came before
             elif self._kept >= MOST_KEPT:
                 self._read_on()
             elif not self._is_full(row):
@@ -116,7 +118,6 @@ class Callbacks:
 
     def wake(self) -> None:
         """Look into the outbox: something may have been written."""
-        self._missed = True
         self._read_on()
 
     def stop(self) -> None:
@@ -198,7 +199,7 @@ class Callbacks:
 
     async def _read(self) -> None:
         """Read what is not in memory, but nothing to servers whose share of it is used up."""
-        self._missed, self._read_at = False, None
+        self._behind, self._read_at = False, None
         busy: list[str] = []
         for key, server in list(self._servers.items()):
             server.behind = server.kept >= MOST_KEPT_OF_ONE_SERVER
@@ -211,15 +212,17 @@ class Callbacks:
         try:
             rows = await self._store.due_callbacks(_FAR, busy, limit)
         except StoreError:
-            self._read_at = Monotonic(self._clock.monotonic() + _AFTER_TROUBLE)
+            self._behind, self._read_at = True, Monotonic(self._clock.monotonic() + _AFTER_TROUBLE)
             return
         finally:
             self._reading = False
+            arrived, self._arrived = self._arrived, []
         for row in rows:
             if not self._is_known(row) and not self._is_full(row):
                 self._keep(row)
+        self._behind |= len(rows) == limit
+        self.take([row for row in arrived if not self._is_known(row)])
         self._settled_of_late.clear()
-        self._behind = self._missed or len(rows) == limit
 
     def _is_known(self, row: CallbackRow) -> bool:
         line = self._lines.get(row.message_sid, ())
