@@ -26,7 +26,6 @@ from postdate.core.callback import (
     parse_overrides,
     policy_after,
     redacted,
-    should_call_back,
     sign,
     split_credentials,
     status_params,
@@ -460,20 +459,3 @@ def test_an_sms_tells_nothing_of_channels() -> None:
 
 def test_a_receipt_without_a_date_tells_none() -> None:
     assert "RawDlrDoneDate" not in dict(status_params(change("delivered")))
-
-
-def test_statuses_that_are_called_back() -> None:
-    assert {status for status in Status if should_call_back(status)} == {
-        "queued",
-        "sent",
-        "failed",
-        "delivered",
-        "undelivered",
-        "read",
-        "canceled",
-    }
-
-
-def test_queued_is_called_back_only_with_a_messaging_service() -> None:
-    assert not should_call_back("queued", has_service=False)
-    assert should_call_back("sent", has_service=False)

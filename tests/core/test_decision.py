@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from postdate.core.address import SenderKind
-from postdate.core.decision import Assign, Decision, Facts, Fetch, Refuse, decide, is_mms
+from postdate.core.decision import Assign, Decision, Facts, Fetch, Refuse, decide
 from postdate.core.errors import MEANINGS
 from postdate.core.instant import SECOND, Instant
 from postdate.core.message import Direction, Message, Options, Status
@@ -189,17 +189,3 @@ def test_room_is_asked_for_all_its_segments() -> None:
 
     assert decide(MESSAGE, facts(segments=7, has_room=has_room), AT) == Assign(FIRST, 7)
     assert asked == [("PN1", 7)]
-
-
-MMS = {
-    "text": (message(), False),
-    "media": (message(media_urls=MEDIA), True),
-    "asked to": (message(options=Options(send_as_mms=True)), True),
-    "media on WhatsApp": (message(recipient="whatsapp:" + TO, media_urls=MEDIA), False),
-    "asked to on WhatsApp": (message(recipient="whatsapp:" + TO, options=Options(send_as_mms=True)), False),
-}
-
-
-@pytest.mark.parametrize(("given", "expected"), MMS.values(), ids=MMS.keys())
-def test_what_goes_as_mms(given: Message, expected: bool) -> None:
-    assert is_mms(given) is expected

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from postdate.core.callback import should_call_back
 from postdate.core.decision import Hold
 from postdate.core.instant import Instant
 from postdate.core.message import Event, Message, Options, Status
@@ -63,6 +62,11 @@ STEPS: dict[Status, tuple[Status, Event]] = {
 }
 
 
+def is_told(status: Status, service_sid: str | None) -> bool:
+    """Say whether Twilio calls back for a status; `queued` only with a messaging service (else it is the first)."""
+    return status is not Status.SENDING and (status is not Status.QUEUED or service_sid is not None)
+
+
 @pytest.mark.parametrize("service_sid", [SERVICE, None], ids=["with a service", "without"])
 @pytest.mark.parametrize("status", STEPS)
 async def test_a_status_is_announced_where_the_wire_says_so(
@@ -89,7 +93,7 @@ async def test_a_status_is_announced_where_the_wire_says_so(
         service_sid=service_sid,
         error_code=now.error_code,
     )
-    assert fresh == ([expected] if should_call_back(status, has_service=service_sid is not None) else [])
+    assert fresh == ([expected] if is_told(status, service_sid) else [])
 
 
 @pytest.mark.parametrize("status", [s for s in STEPS if s is not Status.SENDING])
@@ -357,7 +361,7 @@ async def test_the_rows_are_handed_over_on_the_loop_where_there_is_a_call_to_mak
     message = await bring(store, a_message(), before)
     news.clear()
     await perform(store, event, message, AT)
-    assert news.threads == ({threading.get_ident()} if should_call_back(status) else set())
+    assert news.threads == ({threading.get_ident()} if is_told(status, message.service_sid) else set())
     assert news.rows == [row for row in await callbacks(store) if row.status is status]
 
 

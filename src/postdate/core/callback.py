@@ -115,24 +115,8 @@ class StatusChange(msgspec.Struct, frozen=True):
 
 # --- when and what ---------------------------------------------------------------------------------------------------
 
-_ANNOUNCED: Final = frozenset(
-    {
-        Status.QUEUED,
-        Status.SENT,
-        Status.FAILED,
-        Status.DELIVERED,
-        Status.UNDELIVERED,
-        Status.READ,
-        Status.CANCELED,
-    }
-)
 _UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.UNDELIVERED})
 _RECEIPTED: Final = frozenset({Status.DELIVERED, Status.UNDELIVERED})
-
-
-def should_call_back(status: str, *, has_service: bool = True) -> bool:
-    """Tell whether reaching `status` is called back; `queued` only with a messaging service (else it is the first)."""
-    return status in _ANNOUNCED and (has_service or status != Status.QUEUED)
 
 
 def status_params(change: StatusChange) -> tuple[tuple[str, str], ...]:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from postdate.core.address import Channel
 from postdate.core.instant import Instant
 from postdate.core.message import Message
 from postdate.core.resources import AccountStatus, Sender, Service
-from postdate.core.sender import channel_of, choose_sender
+from postdate.core.sender import choose_sender
 
 
 class Assign(msgspec.Struct, frozen=True):
@@ -91,8 +90,3 @@ def _choose(message: Message, facts: Facts, pool: Sequence[Sender], has_media: b
     geomatch = facts.service.area_code_geomatch if facts.service else False
     sticky = facts.sticky if facts.service and facts.service.sticky_sender else None
     return choose_sender(pool, message.recipient, has_media, sticky, geomatch, facts.turn)
-
-
-def is_mms(message: Message) -> bool:
-    """Say whether it goes as MMS: with media or asked to, on the SMS channel."""
-    return channel_of(message.recipient) is Channel.SMS and (bool(message.media_urls) or message.options.send_as_mms)
