@@ -211,8 +211,6 @@ def test_nothing_is_left_for_later_in_the_source() -> None:
     ],
 )
 def test_a_contract_stays_narrow(path: Path, name: str, most: int) -> None:
-    if not path.exists():
-        pytest.skip(f"{path.relative_to(ROOT)} is not written yet")
     methods = contract_methods(path, name)
     assert 0 < len(methods) <= most, f"{name} asks for {len(methods)} methods, {most} at most: {methods}"
 
