@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ def test_add_show_update_remove(commands: Commands) -> None:
     for part in ("front", "2.5 segments per second", "retry", "https://gateway.example/", "********", "/Events/"):
         assert part in shown.out
     assert HUSH not in added.out + added.err + shown.out
+    # Settings stand as --set takes them, and nothing is JSON where a person reads.
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert ["settings", "url=https://gateway.example/"] in lines
+    assert ["in_flight=7"] in lines
+    assert not {"{", "}", '"'} & set(shown.out)
+    assert "outcomes" not in shown.out
     found = commands.run("connections", "show", "front", "--json").json
     assert found["settings"] == {"url": "https://gateway.example/", "in_flight": 7, "token": "********"}
 
@@ -243,3 +250,28 @@ def test_a_test_without_a_number_says_how_to_have_one(commands: Commands) -> Non
     add(commands, "lonely")
     ran = commands.run("connections", "test", "lonely", "--to", TO, columns=200)
     assert (ran.code, "Connection=lonely" in ran.err) == (1, True)
+
+
+def test_what_became_of_messages_is_told_in_words(on_air: tuple[Commands, Gateway]) -> None:
+    commands, gateway = on_air
+    add(commands, "counted", "--set", f"url={gateway.url}")
+    commands.run("numbers", "register", "+12125550002", "--connection", "counted", "--mps", "0")
+    for status in (201, 400, 201):
+        gateway.status, gateway.reports = status, None
+        commands.run("connections", "test", "counted", "--to", TO, "--wait", "1", columns=200)
+    shown = commands.run("connections", "show", "counted").out
+    assert ["outcomes", "2", "accepted,", "1", "refused"] in [line.split() for line in shown.splitlines()]
+
+
+def test_the_links_of_smpp_are_told_once(commands: Commands) -> None:
+    with socket.socket() as deaf:  # bound, so that nobody else has the port, and not listening
+        deaf.bind(("127.0.0.1", 0))
+        added = commands.run(
+            "connections", "add", "bound", "--kind", "smpp", "--set", "host=127.0.0.1",
+            "--set", f"port={deaf.getsockname()[1]}", "--set", "system_id=clinic", "--set", f"password={HUSH[:8]}",
+        )  # fmt: skip
+        assert added.code == 0, added
+        looks = (commands.run("connections", "show", "bound").out for _ in range(500))
+        told = [line.split() for line in next(shown for shown in looks if "last error" in shown).splitlines()]
+    assert [line for line in told if line and line[0] == "links"] == [["links", "0", "of", "1"]]
+    assert ["bind", "transceiver"] in told

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The connection's name
 SECRET_VARIABLE = "POSTDATE_SECRET_"
 _FINAL = frozenset({"delivered", "undelivered", "read", "failed", "canceled"})
 _LOOK_EVERY_SECONDS = 0.5
+_OUTCOMES = MappingProxyType(
+    {"Accepted": "accepted", "Refused": "refused", "Busy": "busy", "Unreachable": "not reached", "InDoubt": "in doubt"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +159,24 @@ def _show(found: Record) -> None:
             ("sid", found.text("sid")),
             ("kind", found.text("title")),
             ("state", found.text("state")),
-            ("links", found.text("links") if found.number("links") else ""),
             ("last error", _when(found)),
             ("in flight", found.text("in_flight")),
             ("rate now", f"{found.text('rate')} segments per second"),
-            ("limit", "slowed by the carrier to " + found.text("limit") if found.flag("throttled") else ""),
+            ("limit", f"slowed by the carrier to {found.text('limit')}" if found.flag("throttled") else ""),
             ("rate", "as fast as the carrier takes them" if mps == "0" else f"{mps} segments per second"),
             ("in doubt", found.text("doubt")),
-            ("outcomes", found.text("outcomes")),
-            ("settings", found.text("settings")),
-            ("details", found.text("details")),
+            ("outcomes", ", ".join(_outcomes(found))),
+            ("settings", "\n".join(f"{name}={value}" for name, value in found.pairs("settings"))),
+            *found.pairs("details"),
             ("events to", found.text("events_url")),
             ("created", full_time(found.text("date_created"))),
         ]
     )
+
+
+def _outcomes(found: Record) -> list[str]:
+    counts = dict(found.pairs("outcomes"))
+    return [f"{counts[name]} {word}" for name, word in _OUTCOMES.items() if name in counts]
 
 
 def _when(found: Record) -> str:

@@ -54,10 +54,10 @@ class Record:
         value = self._fields.get(name)
         return [Record(one) for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
-    def words(self, name: str) -> list[str]:
-        """Return the texts of a list."""
-        value = self._fields.get(name)
-        return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    def pairs(self, name: str) -> list[tuple[str, str]]:
+        """Return the names and values of an object, as a person reads them."""
+        inner = self.record(name)
+        return [(key, inner.text(key)) for key in inner._fields]
 
     def record(self, name: str) -> "Record":
         """Return an object within this one; an empty one where it is absent."""
