@@ -1,5 +1,7 @@
 """`postdate numbers` against a real node."""
 
+import pytest
+
 from tests.cli.running import Commands
 
 
@@ -54,3 +56,19 @@ def test_update_wants_something_to_change(commands: Commands) -> None:
 
 def test_a_rate_below_nothing_is_no_rate(commands: Commands) -> None:
     assert commands.run("numbers", "register", "+15005550024", "--mps", "-1").code == 2
+
+
+def test_a_number_goes_by_itself_as_well_as_by_its_sid(commands: Commands) -> None:
+    number = "+15005550025"
+    sid = commands.sid("numbers", "register", number)
+    assert commands.run("numbers", "show", number, "--json").json["sid"] == sid
+    assert commands.run("numbers", "update", number, "--name", "Desk", "--json").json["friendly_name"] == "Desk"
+    removed = commands.run("numbers", "remove", number)
+    assert (removed.code, removed.out) == (0, f"{number} is removed.\n")
+    assert commands.run("numbers", "show", sid).code == 1
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["update", "--mps", "1"], ["remove"]], ids=lambda given: given[0])
+def test_a_number_that_is_not_registered_is_named(commands: Commands, arguments: list[str]) -> None:
+    ran = commands.run("numbers", *arguments, "+15005550099")
+    assert (ran.code, ran.err) == (1, "+15005550099 is not registered: postdate numbers register +15005550099\n")

@@ -60,8 +60,8 @@ def test_a_number_joins_and_leaves_a_pool(commands: Commands, by: str) -> None:
     added = commands.run("services", "add-sender", service, number if by == "number" else number_sid)
     assert (added.code, added.out) == (0, f"{number} ({number_sid}) sends for {service}.\n")
     assert number in commands.run("services", "show", service).out
-    left = commands.run("services", "remove-sender", service, number_sid)
-    assert (left.code, left.out) == (0, f"{number_sid} sends for {service} no longer.\n")
+    left = commands.run("services", "remove-sender", service, number if by == "number" else number_sid)
+    assert (left.code, left.out) == (0, f"{number if by == 'number' else number_sid} sends for {service} no longer.\n")
     assert number not in commands.run("services", "show", service).out
 
 

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from postdate.cli.command import command
+from postdate.cli.client import Client
+from postdate.cli.command import Trouble, command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import full_time, listing, say, show_fields, show_list
 
 app = typer.Typer(help="The phone numbers that messages leave from.", no_args_is_help=True)
 
-Sid = Annotated[str, typer.Argument(metavar="PN", help="The number's SID: PN and 32 hex digits.")]
+Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The number, such as +15005550006, or its SID (PN...).")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Properties:
         float | None, typer.Option("--mps", metavar="RATE", min=0, help="Segments per second; 0 is unlimited.")
     ] = None
     connection: Annotated[
-        str | None, typer.Option("--connection", help="The way to its carrier: sandbox, or http where it is set up.")
+        str | None, typer.Option("--connection", metavar="NAME", help="The connection that it goes out by.")
     ] = None
     sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to give what comes in.")] = None
 
@@ -56,9 +57,9 @@ def _show_list(page: Record) -> None:
 
 @app.command()
 @command
-def show(sid: Sid, reach: Reach) -> None:
+def show(number: Number, reach: Reach) -> None:
     """Show a number."""
-    reach.show(lambda client: client.get(client.path("IncomingPhoneNumbers", sid)), _show)
+    reach.show(lambda client: client.get(_path(client, number)), _show)
 
 
 def _show(number: Record) -> None:
@@ -94,21 +95,36 @@ def register(
 
 def _show_new(number: Record) -> None:
     _show(number)
-    say("", [f"Next, a service for it: postdate services add-sender MG... {number.text('sid')}"])
+    say("", [f"Next, a service for it: postdate services add-sender MG... {number.text('phone_number')}"])
 
 
 @app.command()
 @command
-def update(sid: Sid, properties: Properties, reach: Reach) -> None:
+def update(number: Number, properties: Properties, reach: Reach) -> None:
     """Change a number; what is not said stays."""
     fields = properties.fields()
     if not fields:
         raise typer.BadParameter("say what to change, such as --mps 10")
-    reach.show(lambda client: client.post(client.path("IncomingPhoneNumbers", sid), fields), _show)
+    reach.show(lambda client: client.post(_path(client, number), fields), _show)
 
 
 @app.command()
 @command
-def remove(sid: Sid, reach: Reach) -> None:
+def remove(number: Number, reach: Reach) -> None:
     """Give a number up: it leaves its service, and nothing is sent from it any more."""
-    reach.do(lambda client: client.delete(client.path("IncomingPhoneNumbers", sid)), f"{sid} is removed.")
+    reach.do(lambda client: client.delete(_path(client, number)), f"{number} is removed.")
+
+
+def sid_of(client: Client, number: str) -> str:
+    """Return the SID of a number that was given as one; what is none stays as it is. Raise Trouble for a stranger's."""
+    if not number.startswith("+"):
+        return number
+    page = Record.parse(client.get(client.path("IncomingPhoneNumbers"), [("PhoneNumber", number)]))
+    for found in page.records("incoming_phone_numbers"):
+        if found.text("phone_number") == number:
+            return found.text("sid")
+    raise Trouble(f"{number} is not registered: postdate numbers register {number}")
+
+
+def _path(client: Client, number: str) -> str:
+    return client.path("IncomingPhoneNumbers", sid_of(client, number))

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from postdate.cli.client import Client, services
-from postdate.cli.command import Trouble, command
+from postdate.cli.command import command
+from postdate.cli.numbers import sid_of
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import full_time, listing, say, show_fields, show_list
@@ -98,7 +99,7 @@ def show(sid: Sid, reach: Reach) -> None:
         for sender in Record.parse(client.get(services(sid, path))).records(key):
             senders.add_row(sender.text("sid"), sender.text(address), sender.text("country_code"))
     say("")
-    show_list(senders, f"Its pool is empty: postdate services add-sender {sid} PN...")
+    show_list(senders, f"Its pool is empty: postdate services add-sender {sid} NUMBER")
 
 
 def _show(service: Record) -> None:
@@ -127,7 +128,7 @@ def create(name: Name, properties: Properties, reach: Reach) -> None:
 
 def _show_new(service: Record) -> None:
     _show(service)
-    say("", [f"Next, a sender for it: postdate services add-sender {service.text('sid')} PN..."])
+    say("", [f"Next, a sender for it: postdate services add-sender {service.text('sid')} NUMBER"])
 
 
 @app.command()
@@ -167,7 +168,7 @@ def add_sender(
     """Add a sender to the pool of a messaging service."""
 
     def ask(client: Client) -> bytes:
-        known = _sid_of(client, sender)
+        known = sid_of(client, sender)
         _, path, parameter, _, _ = _pool_of(known)
         return client.post(services(sid, path), [(parameter, known)])
 
@@ -178,28 +179,20 @@ def add_sender(
     reach.show(ask, show_added)
 
 
-def _sid_of(client: Client, sender: str) -> str:
-    """Return the SID of a number that was given as one; what is none stays as it is."""
-    if not sender.startswith("+"):
-        return sender
-    page = Record.parse(client.get(client.path("IncomingPhoneNumbers"), [("PhoneNumber", sender)]))
-    for number in page.records("incoming_phone_numbers"):
-        if number.text("phone_number") == sender:
-            return number.text("sid")
-    raise Trouble(f"{sender} is not registered: postdate numbers register {sender}")
-
-
 @app.command()
 @command
 def remove_sender(
     sid: Sid,
-    sender: Annotated[str, typer.Argument(metavar="SENDER", help="The sender's SID: PN..., SC..., AI...")],
+    sender: Annotated[
+        str, typer.Argument(metavar="SENDER", help="A registered number, or the sender's SID: PN..., SC..., AI...")
+    ],
     reach: Reach,
 ) -> None:
     """Take a sender out of the pool of a messaging service."""
 
     def ask(client: Client) -> None:
-        client.delete(services(sid, _pool_of(sender)[1], sender))
+        known = sid_of(client, sender)
+        client.delete(services(sid, _pool_of(known)[1], known))
 
     reach.do(ask, f"{sender} sends for {sid} no longer.")
 
