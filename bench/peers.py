@@ -17,10 +17,12 @@ from postdate.core.instant import SECOND, Monotonic
 # -- a customer --------------------------------------------------------------------------------------------------------
 
 _ANSWER: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
+_ANSWER_TO_GET: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+_GET: Final = b"GET "
 _LENGTH: Final = b"content-length:"
 _SID: Final = b"MessageSid="
 _SID_LENGTH: Final = 34
-_DELIVERED: Final = b"MessageStatus=delivered"
+_DELIVERED: Final = (b"MessageStatus=delivered", b"MessageStatus=1 ")  # in a body; at the end of a GET's target
 
 
 class Told:
@@ -32,17 +34,17 @@ class Told:
         self.delivered: set[bytes] = set()
         self.last_at = Monotonic(0)
 
-    def take(self, body: bytes) -> None:
-        """Note one call."""
+    def take(self, said: bytes, delivered: bytes = _DELIVERED[0]) -> None:
+        """Note one call, by what it said and the words that say `delivered` in it."""
         self.calls += 1
-        if _DELIVERED in body:
-            start = body.find(_SID) + len(_SID)
-            self.delivered.add(body[start : start + _SID_LENGTH])
+        if delivered in said:
+            start = said.find(_SID) + len(_SID)
+            self.delivered.add(said[start : start + _SID_LENGTH])
             self.last_at = self.clock.monotonic()
 
 
 class Customer(asyncio.Protocol):
-    """One connection of a customer's server: every POST is noted and answered 204."""
+    """One connection of a customer's server: every POST is noted and answered 204, every GET 200."""
 
     def __init__(self, told: Told) -> None:
         self._told = told
@@ -60,6 +62,11 @@ class Customer(asyncio.Protocol):
             head, found, rest = self._received.partition(b"\r\n\r\n")
             if not found:
                 return
+            if head.startswith(_GET):
+                self._told.take(head.partition(b"\r\n")[0], _DELIVERED[1])
+                self._received = rest
+                self._transport.write(_ANSWER_TO_GET)
+                continue
             _, _, length = head.lower().partition(_LENGTH)
             size = int(length.split(b"\r\n", 1)[0])
             if len(rest) < size:

@@ -205,7 +205,7 @@ async def test_a_key_is_made_shown_once_signs_in_and_is_removed(place: Place) ->
     url = f"{place.url}/v1/Services"
     async with person.browser.get(url, headers={"authorization": basic(sid, secret)}) as answer:
         assert answer.status == 200
-    assert (await person.do(f"/keys/{sid}", FriendlyName="Branch")).status == 303
+    assert (await person.send("/keys", f"/keys/{sid}", FriendlyName=" Branch ")).status == 303
     assert "Branch" in (await person.get("/keys")).text
     assert (await person.do(f"/keys/{sid}/remove")).status == 303
     async with person.browser.get(url, headers={"authorization": basic(sid, secret)}) as answer:
@@ -230,6 +230,18 @@ async def test_what_the_api_rejects_is_told_with_its_code_and_the_input_kept(pla
     person.language = "ja"
     assert "64 文字以内" in (await person.send("/keys", "/keys", FriendlyName=name)).text
     assert (await person.do("/keys/SK1/remove")).status == 404
+
+
+@pytest.mark.parametrize(("name", "told"), [(" ", "Name the key"), ("x" * 65, "at most 64 characters")])
+async def test_a_key_keeps_its_name_where_the_new_one_cannot_be(place: Place, name: str, told: str) -> None:
+    person = await place.signed_in()
+    await person.do("/keys", FriendlyName="Clinic")
+    (key,) = place.node.directory.every(ApiKey)
+    seen = await person.send("/keys", f"/keys/{key.sid}", FriendlyName=name)
+    assert seen.status == 400
+    assert told in seen.text
+    assert f'value="{name}"' not in seen.text  # not in the form for a new key, which it was not for
+    assert place.node.directory.find(ApiKey, key.sid) == key
 
 
 async def test_keys_of_other_accounts_are_not_there(place: Place) -> None:

@@ -13,7 +13,9 @@ from postdate.core.tally import Count, Tally, Totals, by_hour, counted, hour_of,
 
 NOON = Instant(1_900_000_000_000_000 // HOUR * HOUR)
 S = Status
-MOVES = [(before, now) for before, moves in TRANSITIONS.items() for now in set(moves.values()) if before is not now]
+MOVES = [
+    (before, now) for before, moves in TRANSITIONS.items() for now in sorted(set(moves.values())) if before is not now
+]
 COUNTED = {
     (S.SENDING, S.SENT): (Count.SENT,),
     (S.SENDING, S.DELIVERED): (Count.SENT, Count.DELIVERED),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
 from postdate.core.instant import DAY, HOUR, MINUTE
@@ -37,7 +38,7 @@ WORDS = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def gateway() -> AsyncIterator[Gateway]:
     """Give a carrier that takes everything."""
     async with Gateway().serving() as serving:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from postdate.core.instant import MILLISECOND, Instant
@@ -43,7 +44,7 @@ def paths_of(clinic: Clinic) -> dict[str, str]:
     }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def gateway() -> AsyncIterator[Gateway]:
     """Give a carrier that takes everything."""
     async with Gateway().serving() as serving:

@@ -17,6 +17,12 @@ async def show(view: View) -> Response:
     return _page(view, None)
 
 
+async def show_again(view: View) -> Response:
+    """Show the keys, with a name that was meant for one of them nowhere else."""
+    view.form = EMPTY
+    return await show(view)
+
+
 def _page(view: View, made: dict[str, Any] | None) -> Response:
     rows = [key for key in view.parts.directory.every(ApiKey) if key.account_sid == view.account.sid]
     return view.render("keys.html", rows=rows, made=made)
@@ -24,17 +30,22 @@ def _page(view: View, made: dict[str, Any] | None) -> Response:
 
 async def create(view: View) -> Response:
     """Make a key and show its secret, this once."""
-    name = (view.form.text("FriendlyName") or "").strip()
-    if not name:
-        raise Rejected(20001, view.t("keys.nameless"))
+    name = _name(view)
     answer = await view.act(keys.create, {"FriendlyName": name})
     view.about, view.detail, view.form = answer.json["sid"], name, EMPTY
     return _page(view, answer.json)
 
 
+def _name(view: View) -> str:
+    name = (view.form.text("FriendlyName") or "").strip()
+    if not name:
+        raise Rejected(20001, view.t("keys.nameless"))
+    return name
+
+
 async def rename(view: View) -> Response:
     """Give a key another name."""
-    answer = await view.act(keys.update)
+    answer = await view.act(keys.update, {"FriendlyName": _name(view)})
     view.detail = answer.json["friendly_name"]
     return view.go("/keys", "frame.saved")
 
@@ -52,7 +63,7 @@ SCREEN = Screen(
     pages=(Page("/keys", show, Role.OWNER),),
     actions=(
         Action("create", "/keys", create, back=show),
-        Action("rename", "/keys/{sid}", rename, back=show),
+        Action("rename", "/keys/{sid}", rename, back=show_again),
         Action("remove", "/keys/{sid}/remove", remove, back=show),
     ),
     nav=Nav("keys", "admin"),
