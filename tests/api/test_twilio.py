@@ -486,9 +486,8 @@ def test_neither_schedule_type_nor_send_at_sends_at_once() -> None:
         pytest.param({"MediaUrl": "file:///etc/passwd"}, 21620, "MediaUrl", id="media-file"),
         pytest.param({"MediaUrl": ["https://example.com/1", "x"]}, 21620, "MediaUrl", id="one-of-two-media"),
         pytest.param({"MediaUrl": ["https://example.com/1"] * 11}, 21623, "10", id="eleven-media"),
-        pytest.param({"ContentSid": CONTENT}, 21655, CONTENT, id="content-unknown"),
         pytest.param({"ContentSid": "HX1"}, 21655, "HX1", id="content-malformed"),
-        pytest.param({"ContentSid": CONTENT, "Body": None}, 21655, CONTENT, id="content-unknown-without-body"),
+        pytest.param({"ContentSid": CONTENT.replace("HX", "MG")}, 21655, "MG", id="content-other-prefix"),
         pytest.param({"ContentVariables": "{}"}, 21654, "ContentSid", id="variables-without-content"),
         pytest.param({"MessagingServiceSid": "MG1"}, 21705, "MG1", id="service-short"),
         pytest.param({"MessagingServiceSid": "AC" + "0" * 32}, 21705, "AC", id="service-other-prefix"),
@@ -548,7 +547,7 @@ def test_a_create_is_a_command_or_a_documented_code(values: dict[str, list[str]]
         assert 400 <= result.http_status < 500
         assert msgspec.json.encode(error_json(result))
     else:
-        assert result.body or result.media_urls
+        assert result.body or result.media_urls or result.options.content_sid
         assert "\0" not in result.body + result.recipient + (result.sender or "")
         assert msgspec.json.encode(result)
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from postdate.api.paging import DEFAULT_SIZE, LARGEST_SIZE
-from postdate.api.twilio import LONGEST_BODY, Form, shown
+from postdate.api.twilio import Form, shown
 from postdate.connectors.sandbox import Sandbox
 from postdate.connectors.sandbox_handsets import Received, Shown
+from postdate.core.commands import LONGEST_BODY
 from postdate.core.errors import Rejected
 from postdate.core.instant import format_iso
 

@@ -11,15 +11,13 @@ import msgspec
 
 from postdate.core.address import InvalidAddress, parse_recipient
 from postdate.core.callback import INVALID_RETRY_POLICY, InvalidCallbackUrl, parse_callback_url
-from postdate.core.commands import SendMessage, read_sender
+from postdate.core.commands import LONGEST_BODY, MOST_MEDIA, SendMessage, read_sender
 from postdate.core.errors import MEANINGS, MORE_INFO, Rejected
 from postdate.core.instant import Instant, InvalidInstant, format_iso, format_rfc2822, parse_instant
 from postdate.core.message import Message, Options, Status
 from postdate.core.sid import is_sid
 
 API_VERSION = "2010-04-01"
-LONGEST_BODY = 1_600
-MOST_MEDIA = 10
 LONGEST_VALIDITY = 36_000
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no", ""})
@@ -205,7 +203,9 @@ def _media_urls(form: Form) -> tuple[str, ...]:
 def _check_content(form: Form, body: str, media_urls: tuple[str, ...]) -> None:
     content = form.text("ContentSid")
     if content is not None:
-        raise Rejected(21655, f"The ContentSid {shown(content)} names no content of this account.")
+        if not is_sid(content, "HX"):
+            raise Rejected(21655, f"The ContentSid is HX and 32 hex digits, not {shown(content)}.")
+        return  # it says what is sent, in place of the rest
     if form.text("ContentVariables") is not None:
         raise Rejected(21654)
     if not body and not media_urls:
@@ -258,7 +258,7 @@ def _validity(form: Form) -> int | None:
 _PLAIN = Options()
 _OPTIONAL = frozenset((
     "SmartEncoded", "ProvideFeedback", "SendAsMms", "ApplicationSid", "AddressRetention", "ContentRetention",
-    "MessageIntent", "PersistentAction", "Tags", "ValidityPeriod",
+    "MessageIntent", "PersistentAction", "Tags", "ValidityPeriod", "ContentSid",
 ))  # fmt: skip
 
 
@@ -273,6 +273,8 @@ def _options(form: Form) -> Options:
         provide_feedback=form.flag("ProvideFeedback") or False,
         send_as_mms=form.flag("SendAsMms") or False,
         application_sid=application,
+        content_sid=form.text("ContentSid"),
+        content_variables=form.text("ContentVariables"),
         address_retention=form.choice("AddressRetention", "retain", "obfuscate", code=30030),
         content_retention=form.choice("ContentRetention", "retain", "discard", code=30029),
         message_intent=form.text("MessageIntent"),

@@ -18,7 +18,7 @@ import msgspec
 
 from postdate.core.address import Channel
 from postdate.core.instant import Instant
-from postdate.core.message import Event
+from postdate.core.message import Event, Template
 from postdate.core.outcome import Accepted, InDoubt, Outcome, Refused, Unreachable
 
 
@@ -33,7 +33,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One message to hand over. `sid` is the idempotency key; no byte leaves before `not_before`."""
+    """One message to hand over. `sid` is the idempotency key; no byte leaves before `not_before`.
+
+    A WhatsApp `template` stands for the body where the carrier knows templates; to others the body says the same.
+    """
 
     sid: str
     attempt: int
@@ -45,6 +48,7 @@ class Submission:
     not_before: Instant
     expires_at: Instant
     attachments: tuple[Attachment, ...] = ()
+    template: Template | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -25,6 +25,8 @@ from postdate.core.sid import new_sid
 from postdate.core.smart_encoding import smart_encode
 
 DEFAULT_VALIDITY = 36_000  # seconds; the longest Twilio allows too
+LONGEST_BODY = 1_600
+MOST_MEDIA = 10
 
 
 class SendMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,6 +118,10 @@ MEANINGS = MappingProxyType(
         63032: Meaning(0, "The channel kept the message back from this recipient, as it does for some of them."),
         63034: Meaning(0, "The media are larger than the channel takes."),
         63049: Meaning(0, "The channel did not deliver this marketing message."),
+        92002: Meaning(400, "A content has at most 100 variables."),
+        92003: Meaning(400, "A content needs a language, such as en or pt_BR."),
+        92004: Meaning(400, "The language is not a language code, such as en or pt_BR."),
+        92007: Meaning(400, "The variables are not a JSON object of strings with names of letters, digits and _."),
     }
 )
 

@@ -119,6 +119,27 @@ def advance(status: Status, event: Event) -> Status | None:
     return TRANSITIONS[status].get(event)
 
 
+class TemplateButton(msgspec.Struct, frozen=True):
+    """What a button of a template is given: `index` counts from 0; `kind` is url, copy_code or quick_reply."""
+
+    index: int
+    kind: str
+    value: str
+
+
+class Template(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A WhatsApp template as it is asked for: its name at Meta's, and the values of its variables, part by part.
+
+    `body` has them by their names, in the order they stand in; a medium in its header is the message's own.
+    """
+
+    name: str
+    language: str
+    body: dict[str, str] = {}
+    header: str | None = None
+    buttons: tuple[TemplateButton, ...] = ()
+
+
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a customer asked for beside the essentials; absent means the default."""
 
@@ -135,6 +156,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: dict[str, str] | None = None
     feedback: str | None = None
     validity: int | None = None  # seconds, as asked
+    template: Template | None = None  # of the content, as it was when the message was accepted
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):

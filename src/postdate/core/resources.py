@@ -1,4 +1,4 @@
-"""What a customer configures: accounts, keys, messaging services, senders, applications; and who may use the console.
+"""What a customer configures: accounts, keys, services, senders, applications, contents; and who may use the console.
 
 Few and read often: a node keeps them all in memory (`flow/directory.py`), the store keeps each as one document.
 Values are frozen; a change is `msgspec.structs.replace` and a put. Secrets are never in a repr.
@@ -156,6 +156,44 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag="connection"):
         return f"Connection({self.sid}, {self.name}, {self.kind})"
 
 
+class ApprovalStatus(StrEnum):
+    """How a template stands at Meta's: Twilio's words. Only an approved one is sent as a template."""
+
+    RECEIVED = "received"
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """The WhatsApp template that stands for a content at Meta's, made of its type `content_type`."""
+
+    name: str
+    category: str
+    content_type: str
+    status: ApprovalStatus = ApprovalStatus.RECEIVED
+    rejection_reason: str = ""
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
+    """A text with variables, in one type or several; `variables` are the values of those that a message leaves out."""
+
+    sid: str
+    account_sid: str
+    friendly_name: str
+    language: str
+    variables: dict[str, str] = {}
+    types: dict[str, dict[str, Any]]
+    approval: Approval | None = None
+    created_at: Instant
+    updated_at: Instant
+
+    def __repr__(self) -> str:
+        return f"Content({self.sid}, {self.account_sid})"
+
+
 class Role(StrEnum):
     """What a person may do in the console: a viewer reads, an operator acts on messages, an owner does everything."""
 
@@ -210,7 +248,7 @@ class ConsoleSession(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
         return f"ConsoleSession({self.sid})"
 
 
-Resource = Account | ApiKey | Sender | Service | Application | Connection | User | ConsoleSession
+Resource = Account | ApiKey | Sender | Service | Application | Connection | Content | User | ConsoleSession
 
 
 def unique_key(resource: Resource) -> str | None:

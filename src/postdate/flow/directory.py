@@ -22,6 +22,7 @@ from postdate.core.resources import (
     Application,
     Connection,
     ConsoleSession,
+    Content,
     Resource,
     Sender,
     Service,
@@ -33,7 +34,7 @@ _OTHER_KEY = (
     "the secrets in the store were sealed with another key: "
     "give the right one (POSTDATE_SECRET_KEY, or secret.key in the data folder)"
 )
-R = TypeVar("R", Account, ApiKey, Application, Connection, ConsoleSession, Sender, Service, User)
+R = TypeVar("R", Account, ApiKey, Application, Connection, ConsoleSession, Content, Sender, Service, User)
 K = TypeVar("K")
 
 

@@ -15,11 +15,12 @@ import msgspec
 
 from postdate.clock import Clock
 from postdate.core.commands import Context, SendMessage, check_window, to_message, validity_of
+from postdate.core.content import with_content
 from postdate.core.doubt import Verdict
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, ScheduleWindow
 from postdate.core.message import Message, Status
-from postdate.core.resources import Account, Application, Sender, Service
+from postdate.core.resources import Account, Application, Content, Sender, Service
 from postdate.core.sid import CHANCE_BYTES
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
@@ -109,6 +110,8 @@ class Ingest:
     def _make(self, account: Account, command: SendMessage) -> tuple[Message, Rejected | None]:
         """Return the message, and why it may not be added unless the same request came before: its time may have
         come too near only since then."""
+        if command.options.content_sid is not None:
+            command = with_content(command, self._content(account, command.options.content_sid))
         context, at, chance = self._context(account, command), self._clock.now(), next(self._chances)
         try:
             return to_message(command, context, at, chance), None
@@ -129,6 +132,10 @@ class Ingest:
         return Context(
             account.sid, service, sender, application, self.window_of(service), self._rules.send_at_once_without_service
         )
+
+    def _content(self, account: Account, sid: str) -> Content | None:
+        content = self._directory.find(Content, sid)
+        return content if content is not None and content.account_sid == account.sid else None
 
     def _sender(self, account: Account, command: SendMessage) -> Sender | None:
         if command.sender is None:

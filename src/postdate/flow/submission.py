@@ -43,4 +43,5 @@ def submission_of(message: Message, smart: bool, attachments: tuple[Attachment, 
         not_before=message.due_at,
         expires_at=message.expires_at,
         attachments=attachments,
+        template=message.options.template,
     )

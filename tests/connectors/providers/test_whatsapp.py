@@ -15,7 +15,7 @@ from postdate.connectors.providers.whatsapp_events import CODES
 from postdate.core.address import Channel
 from postdate.core.errors import MEANINGS
 from postdate.core.instant import SECOND
-from postdate.core.message import Event
+from postdate.core.message import Event, Template
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused
 from tests.connectors.providers.building import PICTURE, SID, answer, call, context, json_of, submission
 from tests.connectors.providers.whatsapp_samples import (
@@ -144,7 +144,7 @@ TEMPLATES: list[tuple[dict[str, str], list[dict[str, str]] | None]] = [
 
 @pytest.mark.parametrize(("parameters", "expected"), TEMPLATES)
 def test_a_template_is_named_with_its_values(parameters: dict[str, str], expected: list[dict[str, str]] | None) -> None:
-    assert template_message("reminder", "en_US", parameters) == {
+    assert template_message(Template("reminder", "en_US", parameters)) == {
         "type": "template",
         "template": {"name": "reminder", "language": {"policy": "deterministic", "code": "en_US"}}
         | ({} if expected is None else {"components": [{"type": "body", "parameters": expected}]}),

@@ -18,6 +18,7 @@ from postdate.connectors.contract import Attachment
 from postdate.connectors.providers.contract import Request
 from postdate.connectors.providers.whatsapp import Settings, WhatsApp, template_message
 from postdate.core.address import Channel
+from postdate.core.message import Template
 from postdate.core.outcome import Accepted, InDoubt
 from tests.connectors.providers.building import PICTURE, answer, context, submission
 from tests.connectors.providers.prism import DESCRIPTIONS, asked, needs, serving
@@ -59,8 +60,8 @@ FITS: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "a video": (None, {"attachments": (VIDEO,)}),
     "a sound": (None, {"attachments": (SOUND,), "body": ""}),
     "a document": (None, {"attachments": (PDF,)}),
-    "a template": (template_message("reminder", "en_US", {"1": "Ann", "2": "10:30"}), {}),
-    "a template without variables": (template_message("hello_world", "en_US", {}), {}),
+    "a template": (template_message(Template("reminder", "en_US", {"1": "Ann", "2": "10:30"})), {}),
+    "a template without variables": (template_message(Template("hello_world", "en_US")), {}),
 }
 
 

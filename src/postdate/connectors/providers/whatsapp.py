@@ -4,20 +4,20 @@ Checked against: Meta's own OpenAPI document (requests through a validating prox
 and pywa (the signature, the numbers of errors). Our SID goes out as `biz_opaque_callback_data` and comes back in
 statuses; it is no key, so a message in doubt waits for a status. WhatsApp knows no validity of a message.
 
-A body is sent as text: whether a template is meant is for the content API to say, which uses `template_message`.
+A body is sent as text, unless the submission has a template: then Meta has the text, and is given the values.
 What comes back is read in `whatsapp_events`.
 """
 
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-from postdate.connectors.contract import Submission
+from postdate.connectors.contract import Attachment, Submission
 from postdate.connectors.providers.contract import (
     Answer,
     BadEvent,
@@ -45,6 +45,7 @@ from postdate.connectors.providers.reading import (
 from postdate.connectors.providers.whatsapp_events import CODES, GraphError, read_webhook
 from postdate.core.address import Channel
 from postdate.core.instant import MINUTE
+from postdate.core.message import Template, TemplateButton
 from postdate.core.outcome import Accepted, Busy, Outcome, Refused
 
 LONGEST_CAPTION: Final = 1024
@@ -59,6 +60,7 @@ _HELD_BACK: Final = frozenset({368, 131031, 131037, 131042, 131057})  # locked, 
 _THROTTLED: Final = frozenset({4, 80007, 130429, 131048})
 _TOO_MANY_FOR_ONE: Final = 131056
 _AWAY: Final = frozenset({2, 131016})  # says itself that it did not take the message: temporarily not available
+_BUTTONS: Final = {"url": "text", "quick_reply": "payload", "copy_code": "coupon_code"}  # what each is given
 _NO_SUCH_OBJECT: Final = 33  # subcode: the phone_number_id is not one that the token may use
 
 
@@ -85,20 +87,39 @@ class _Failed(msgspec.Struct):
     error: GraphError
 
 
-def template_message(name: str, language: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return what makes a message one of a template, with the values of its body's variables.
+def template_message(template: Template, header: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what makes a message one of a template, with the values of its variables; `header` is its medium.
 
-    Variables that are all numbers stand in their order, `{"1": "Ann", "2": "10:30"}`; else they go by their names.
+    Variables of the body that are all numbers stand in their order, `{"1": "Ann", "2": "10:30"}`; else they go by
+    their names.
     """
-    by_number = all(key.isascii() and key.isdigit() for key in parameters)
-    keys = sorted(parameters, key=int) if by_number else list(parameters)
-    values = [
-        {"type": "text", "text": parameters[key]} | ({} if by_number else {"parameter_name": key}) for key in keys
-    ]
-    template: dict[str, Any] = {"name": name, "language": {"policy": "deterministic", "code": language}}
-    if values:
-        template["components"] = [{"type": "body", "parameters": values}]
-    return {"type": "template", "template": template}
+    order: dict[str, Any] = {
+        "name": template.name,
+        "language": {"policy": "deterministic", "code": template.language},
+    }
+    parts: list[dict[str, Any]] = []
+    if template.header is not None:
+        header = {"type": "text", "text": template.header}
+    if header is not None:
+        parts.append({"type": "header", "parameters": [header]})
+    if template.body:
+        parts.append({"type": "body", "parameters": _values(template.body)})
+    parts += [_button(button) for button in template.buttons]
+    if parts:
+        order["components"] = parts
+    return {"type": "template", "template": order}
+
+
+def _values(body: Mapping[str, str]) -> list[dict[str, str]]:
+    by_number = all(key.isascii() and key.isdigit() for key in body)
+    keys = sorted(body, key=int) if by_number else list(body)
+    return [{"type": "text", "text": body[key]} | ({} if by_number else {"parameter_name": key}) for key in keys]
+
+
+def _button(button: TemplateButton) -> dict[str, Any]:
+    kind = _BUTTONS[button.kind]
+    value = {"type": kind, kind: button.value}
+    return {"type": "button", "sub_type": button.kind, "index": str(button.index), "parameters": [value]}
 
 
 class WhatsApp:
@@ -113,12 +134,12 @@ class WhatsApp:
         }
 
     def request(self, submission: Submission, context: Context) -> Request | Refused:
-        """Return the request that sends a text or one medium."""
+        """Return the request that sends a template, a text or one medium."""
         if submission.channel is not Channel.WHATSAPP:
             return Refused(21612, "this number sends WhatsApp messages only")
         if len(submission.attachments) > 1:
             return Refused(63021, "a WhatsApp message holds one medium")
-        content = _medium(submission) if submission.attachments else _text(submission.body)
+        content = _content(submission)
         if isinstance(content, Refused):
             return content
         order = {
@@ -160,6 +181,21 @@ class WhatsApp:
         if asked.get("hub.mode") != "subscribe" or not _CHALLENGE.fullmatch(challenge):
             raise BadEvent("The subscription asks for nothing that can be answered.")
         return Heard(status=200, body=challenge.encode())
+
+
+def _content(submission: Submission) -> dict[str, Any] | Refused:
+    if submission.template is not None:
+        return _of_template(submission.template, submission.attachments)
+    return _medium(submission) if submission.attachments else _text(submission.body)
+
+
+def _of_template(template: Template, attachments: Sequence[Attachment]) -> dict[str, Any] | Refused:
+    if not attachments:
+        return template_message(template)
+    kind = _kind(attachments[0].content_type)
+    if kind == "audio":
+        return Refused(63021, "the header of a WhatsApp template holds no sound")
+    return template_message(template, {"type": kind, kind: {"link": attachments[0].url}})
 
 
 def _text(body: str) -> dict[str, Any]:
