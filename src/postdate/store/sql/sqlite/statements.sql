@@ -278,8 +278,9 @@ UPDATE callbacks SET due_at = r.value->>2, attempts = attempts + 1, first_at = C
 FROM jsonb_each(?1) r WHERE callbacks.due_at = r.value->>0 AND callbacks.id = r.value->>1;
 
 -- name: redact
--- Empty the body of a message; ?4 is the entry of its trail, which grows up to ?5 characters so.
-UPDATE messages SET body = '', updated_at = ?3, trail = CASE WHEN length(trail) < ?5 THEN trail || ?4 ELSE trail END
+-- Empty the body of a message, its template's values with it; ?4 is the entry of its trail, up to ?5 characters so.
+UPDATE messages SET body = '', options = json_remove(options, '$.template'), updated_at = ?3,
+  trail = CASE WHEN length(trail) < ?5 THEN trail || ?4 ELSE trail END
 WHERE sid = ?1 AND account_sid = ?2;
 
 -- name: keep_feedback
