@@ -56,6 +56,10 @@ async def belongings(site: Site, owner: Customer) -> dict[str, str]:
     found["AlphaSenders"] = found["DestinationAlphaSenders"] = alpha.json["sid"]
     found["Keys"] = found["SigningKeys"] = (await owner.on("POST", "/Keys.json")).json["sid"]
     found["Applications"] = (await owner.on("POST", "/Applications.json")).json["sid"]
+    made = (
+        await owner.call("POST", "/v1/Content", b'{"language": "en", "types": {"twilio/text": {"body": "Hi"}}}')
+    ).json
+    found["Content"] = made["sid"]
     connection = {"Kind": "plain-http", "Name": "clinic", "Settings": '{"url": "https://gateway.example/"}'}
     made = (await owner.call("POST", "/postdate/v1/Connections", connection)).json
     found["Connections"] = made.get("sid", f"CX{0:032}")  # a subaccount has none

@@ -19,6 +19,8 @@ from postdate.api import (
     clock,
     connections,
     console,
+    content,
+    content_lists,
     events,
     handsets,
     keys,
@@ -43,6 +45,7 @@ _APPLICATIONS = f"{_ACCOUNT}/Applications"
 _SERVICES = "/v1/Services"
 _CAMPAIGNS = f"{_SERVICES}/{{service_sid}}/Compliance/Usa2p"
 _CHANNEL_SENDERS = "/postdate/v1/ChannelSenders"
+_CONTENTS = "/v1/Content"
 _CONNECTIONS = "/postdate/v1/Connections"
 _HANDSETS = "/postdate/v1/Handsets"
 
@@ -107,6 +110,14 @@ PATHS: Paths = {
     _CAMPAIGNS: {"GET": pools.list_campaigns},
     f"{_CAMPAIGNS}/Usecases": {"GET": pools.campaign_usecases},
     f"{_CAMPAIGNS}/{{sid}}": {"GET": pools.fetch_campaign, "DELETE": pools.fetch_campaign},
+    _CONTENTS: {"GET": content_lists.list_all, "POST": content.create},
+    f"{_CONTENTS}/{{sid}}": {"GET": content.fetch, "PUT": content.update, "DELETE": content.delete},
+    f"{_CONTENTS}/{{sid}}/ApprovalRequests": {"GET": content.fetch_approval},
+    f"{_CONTENTS}/{{sid}}/ApprovalRequests/whatsapp": {"POST": content.request_approval},
+    "/v1/ContentAndApprovals": {"GET": content_lists.list_with_approvals},
+    "/v1/LegacyContent": {"GET": content_lists.list_legacy},
+    "/v2/Content": {"GET": content_lists.search},
+    "/v2/ContentAndApprovals": {"GET": content_lists.search_with_approvals},
     _CHANNEL_SENDERS: {"GET": channel_senders.list_all, "POST": channel_senders.create},
     f"{_CHANNEL_SENDERS}/{{sid}}": {
         "GET": channel_senders.fetch,

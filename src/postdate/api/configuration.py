@@ -13,13 +13,13 @@ from postdate.api.paging import page_of, read_page, v1, v2010
 from postdate.api.twilio import Form, shown
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, format_iso, format_rfc2822
-from postdate.core.resources import Account, ApiKey, Application, Connection, Sender, Service, Webhooks
+from postdate.core.resources import Account, ApiKey, Application, Connection, Content, Sender, Service, Webhooks
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.store.contract import Cursor
 
 LONGEST_NAME = 64
-Owned = TypeVar("Owned", ApiKey, Application, Connection, Sender, Service)
-Dated = Account | ApiKey | Application | Connection | Sender | Service
+Owned = TypeVar("Owned", ApiKey, Application, Connection, Content, Sender, Service)
+Dated = Account | ApiKey | Application | Connection | Content | Sender | Service
 
 
 def owned(request: Request, kind: type[Owned], sid: str, what: str) -> Owned:

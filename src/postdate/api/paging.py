@@ -14,6 +14,7 @@ from postdate.store.contract import Cursor
 DEFAULT_SIZE = 50
 LARGEST_SIZE = 1_000
 _TIME = re.compile("[0-9]{1,18}")
+Filters = Mapping[str, str | Sequence[str]]  # what a list was filtered by: its links keep it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,12 @@ def page_of(
     return listing(page, rows[: page.size + 1], place, as_json)
 
 
-def _links(page: Page, found: Listing, path: str, filters: Mapping[str, str]) -> dict[str, str | None]:
+def _links(page: Page, found: Listing, path: str, filters: Filters) -> dict[str, str | None]:
     def link(number: int, page_token: str | None) -> str:
         query = {**filters, "PageSize": str(page.size), "Page": str(number)}
         if page_token is not None:
             query["PageToken"] = page_token
-        return f"{path}?{urlencode(query)}"
+        return f"{path}?{urlencode(query, doseq=True)}"
 
     after = link(page.number + 1, token(found.last, False)) if found.more_after and found.last else None
     before = link(max(page.number - 1, 0), token(found.first, True)) if found.more_before and found.first else None
@@ -96,7 +97,7 @@ def _links(page: Page, found: Listing, path: str, filters: Mapping[str, str]) ->
     return {"first": link(0, None), "next": after, "previous": before, "here": link(page.number, here)}
 
 
-def v2010(key: str, page: Page, found: Listing, path: str, filters: Mapping[str, str]) -> dict[str, Any]:
+def v2010(key: str, page: Page, found: Listing, path: str, filters: Filters) -> dict[str, Any]:
     """Return a list of the API of 2010: one key beside the known paging keys, relative links."""
     links = _links(page, found, path, filters)
     start = page.number * page.size
@@ -113,7 +114,7 @@ def v2010(key: str, page: Page, found: Listing, path: str, filters: Mapping[str,
     }
 
 
-def v1(key: str, page: Page, found: Listing, url: str, filters: Mapping[str, str]) -> dict[str, Any]:
+def v1(key: str, page: Page, found: Listing, url: str, filters: Filters) -> dict[str, Any]:
     """Return a list of the messaging API: the items and a `meta` with absolute links."""
     links = _links(page, found, url, filters)
     return {
