@@ -13,6 +13,7 @@ from postdate.cli import (
     clock,
     connections,
     console,
+    contents,
     demo,
     env,
     handsets,
@@ -40,6 +41,7 @@ app.command(rich_help_panel=_RUN)(smsc.smsc)
 app.add_typer(messages.app, name="messages", rich_help_panel=_USE)
 app.add_typer(services.app, name="services", rich_help_panel=_USE)
 app.add_typer(numbers.app, name="numbers", rich_help_panel=_USE)
+app.add_typer(contents.app, name="contents", rich_help_panel=_USE)
 app.add_typer(connections.app, name="connections", rich_help_panel=_USE)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=_USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_USE)

@@ -4,8 +4,10 @@ No redirect is followed and no proxy is asked: credentials go where they were to
 """
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from postdate.cli.command import Exit, Trouble
@@ -73,6 +75,10 @@ class Client:
         """Return the body of a POST of a form; raise Refused or NotReached."""
         return self._ask(_Request("POST", path, urlencode(fields).encode(), headers, timeout))
 
+    def post_json(self, path: str, given: Mapping[str, Any]) -> bytes:
+        """Return the body of a POST of JSON; raise Refused or NotReached."""
+        return self._ask(_Request("POST", path, json.dumps(given).encode(), {"Content-Type": "application/json"}))
+
     def delete(self, path: str) -> None:
         """Remove something; raise Refused or NotReached."""
         self._ask(_Request("DELETE", path))
@@ -84,7 +90,7 @@ class Client:
         kind = http.client.HTTPSConnection if self._place.scheme == "https" else http.client.HTTPConnection
         headers = {"Authorization": self._authorization, "Accept": "application/json", **(asked.headers or {})}
         if asked.method == "POST":
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         try:
             channel = kind(self._place.hostname or "", self._place.port, timeout=asked.timeout)
             try:
@@ -121,6 +127,11 @@ class Client:
 def services(*parts: str) -> str:
     """Return the path of messaging services, or of something below one."""
     return "/".join(("/v1/Services", *map(_part, parts)))
+
+
+def contents(*parts: str) -> str:
+    """Return the path of contents, or of something below one."""
+    return "/".join(("/v1/Content", *map(_part, parts)))
 
 
 def connections(*parts: str) -> str:

@@ -1,5 +1,6 @@
 """`postdate messages`: what goes out, what went out, and what is changed about it before it does."""
 
+import json
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from postdate.cli.client import Client, Fields, Refused
 from postdate.cli.command import command
+from postdate.cli.contents import variables
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import ROOMY, console, full_time, listing, say, short_time, show_fields, show_list, status_text
@@ -32,6 +34,12 @@ class Content:
         list[str] | None,
         typer.Option("--media-url", metavar="URL", help="A picture or file, fetched when it is sent; up to 10 times."),
     ] = None
+    content: Annotated[
+        str | None, typer.Option("--content", metavar="HX", help="A content that says it, in place of a body.")
+    ] = None
+    variable: Annotated[
+        list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="A variable of the content.")
+    ] = None
     status_callback: Annotated[
         str | None, typer.Option("--status-callback", metavar="URL", help="Whom to tell of its statuses.")
     ] = None
@@ -49,6 +57,10 @@ class Content:
         fields = [("MediaUrl", url) for url in self.media_url or ()]
         if body is not None:
             fields.append(("Body", body))
+        if self.content is not None:
+            fields.append(("ContentSid", self.content))
+        if self.variable:
+            fields.append(("ContentVariables", json.dumps(variables(self.variable))))
         if self.status_callback is not None:
             fields.append(("StatusCallback", self.status_callback))
         if self.validity is not None:
