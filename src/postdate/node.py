@@ -168,7 +168,7 @@ class Node:
         """Answer HTTP; return the port."""
         settings = self.settings
         site = Site(App(self.parts()), self.console)
-        web = WebServer(site, settings.host, settings.port, settings.max_header_bytes)
+        web = WebServer(site, settings.host, settings.port, settings.max_header_bytes, settings.trusted_proxies)
         self.port = web.port
         self._stack.push_async_callback(web.stop)
         await web.start()

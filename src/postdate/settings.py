@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="Private networks that callbacks and media may reach, e.g. 127.0.0.0/8,10.0.0.0/8."
     )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, e.g. 127.0.0.1/32."
+    )
     default_mps: float = Field(
         1.0, ge=0, allow_inf_nan=False, description="Segments per second of a new number; 0 is unlimited."
     )
@@ -98,7 +101,7 @@ class Settings(BaseSettings):
             raise ValueError("an auth token has at least 16 characters")
         return value
 
-    @field_validator("allow_networks", mode="before")
+    @field_validator("allow_networks", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else value

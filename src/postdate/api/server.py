@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from postdate.api.proxies import BehindProxies
 from postdate.clock import breathe
+from postdate.settings import Network
 
 BACKLOG = 2_048
 KEEP_ALIVE_SECONDS = 75
@@ -107,9 +109,11 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """Listens for the API. `port` is the one it got where 0 was asked for."""
+    """Listens for the API. `port` is the one it got where 0 was asked for; only trusted proxies tell who asks."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, max_head: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, max_head: int, trusted_proxies: Sequence[Network] = ()
+    ) -> None:
         try:
             self._socket = socket.create_server(
                 (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
@@ -121,14 +125,14 @@ class WebServer:
         self.port: int = self._socket.getsockname()[1]
         self._server = _Server(
             uvicorn.Config(
-                app,
+                BehindProxies(app, trusted_proxies) if trusted_proxies else app,
                 http=bounded(max_head),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=False,  # or it would believe whoever connects from this machine
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=STOP_SECONDS,
             )

@@ -51,8 +51,8 @@ class Endpoint:
         # Only now: while a form was on its way, the session may have ended or the role been taken away.
         view = scope[VIEW] = look(self.tools, HttpRequest(scope), self.screens, self.screen.name)
         response = await self._answer(view, sent)
-        if view.session is None and not cookies.read(view.http.cookies, cookies.VISIT, self.tools.secure):
-            cookies.put(response, cookies.VISIT, view.token, self.tools.secure)
+        if view.session is None and not cookies.read(view.http.cookies, cookies.VISIT, view.is_secure):
+            cookies.put(response, cookies.VISIT, view.token, view.is_secure)
         await response(scope, receive, send)
 
     async def _sent(self, scope: Scope, receive: Receive) -> Form | Rejected:
@@ -121,7 +121,7 @@ def look(tools: Tools, http: HttpRequest, screens: Sequence[Screen], screen: str
 
 
 def _view(tools: Tools, http: HttpRequest) -> View:
-    directory, secure = tools.parts.directory, tools.secure
+    directory, secure = tools.parts.directory, tools.is_secure(http.scope["scheme"])
     query = _read_query(http, tools.parts.settings.max_parameters)
     token = cookies.read(http.cookies, cookies.SESSION, secure)
     session = tools.sessions.find(token) if token else None

@@ -35,7 +35,6 @@ class Tools:
             links=Links(directory, watch),
         )
 
-    @property
-    def secure(self) -> bool:
-        """Say whether browsers reach the node by https, as its public URL says."""
-        return (self.parts.settings.public_url or "").startswith("https://")
+    def is_secure(self, scheme: str) -> bool:
+        """Say whether a browser reaches the node by https: as its public URL says, or the scheme of the request."""
+        return scheme == "https" or (self.parts.settings.public_url or "").startswith("https://")

@@ -98,6 +98,11 @@ class View:
         return self.http.client.host if self.http.client is not None else ""
 
     @property
+    def is_secure(self) -> bool:
+        """Say whether the browser reaches the node by https."""
+        return self.tools.is_secure(self.http.scope["scheme"])
+
+    @property
     def by_htmx(self) -> bool:
         """Say whether htmx asked, to put the answer into the page that is there."""
         return self.http.headers.get("hx-request") == "true"
@@ -196,7 +201,7 @@ class View:
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page. What the form before was rejected for is in `view.trouble`; its status comes first then."""
-        secure = self.tools.secure
+        secure = self.is_secure
         note = cookies.note_in(cookies.read(self.http.cookies, cookies.NOTE, secure))
         said = languages.say(self.language, note.key, note.values) if note is not None else ""
         status = self.trouble.http_status if self.trouble is not None and status == 200 else status
@@ -217,7 +222,7 @@ class View:
         else:
             response = RedirectResponse(f"{PREFIX}{path}", 303)
         if note:
-            cookies.leave_note(response, Note(note, dict(values)), self.tools.secure)
+            cookies.leave_note(response, Note(note, dict(values)), self.is_secure)
         return response
 
     def error(self, status: int, trouble: Rejected | None = None) -> Response:

@@ -77,7 +77,7 @@ async def enter(view: View, user: User, path: str, note: str = "") -> Response:
         await view.tools.sessions.end(view.session)
     token = await view.tools.sessions.begin(user, account.sid, view.address)
     response = view.go(path, note)
-    cookies.put(response, cookies.SESSION, token, view.tools.secure)
+    cookies.put(response, cookies.SESSION, token, view.is_secure)
     view.user, view.account = user, account
     return response
 
@@ -128,7 +128,7 @@ async def sign_out_everywhere(view: View) -> Response:
 
 def _left(view: View, note: str) -> Response:
     response = view.go("/sign-in", note)
-    cookies.drop(response, cookies.SESSION, view.tools.secure)
+    cookies.drop(response, cookies.SESSION, view.is_secure)
     return response
 
 
@@ -148,7 +148,7 @@ async def choose_language(view: View) -> Response:
     if view.session is not None:
         await _keep_language(view, language)
     response = view.go(view.came_from)
-    cookies.keep_language(response, language, view.tools.secure)
+    cookies.keep_language(response, language, view.is_secure)
     return response
 
 
