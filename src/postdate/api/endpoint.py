@@ -94,11 +94,13 @@ class Endpoint:
         params = scope.get("path_params", {})
         nobody = self._parts.nobody
         signed_in = (nobody, nobody, None) if self._public else self._sign_in(headers, params.get("account_sid"))
-        actor, account, key = signed_in
         if handler is None:
             raise Rejected(20004, f"{method} is not allowed here; allowed: {', '.join(sorted(self._handlers))}.")
         settings = self._parts.settings
         body = await read_body(receive, headers, settings.max_body_bytes)
+        if not (self._public or self._is_as_before(*signed_in)):  # while the body was on its way
+            signed_in = self._sign_in(headers, params.get("account_sid"))
+        actor, account, key = signed_in
         no_form = body and headers.get(b"content-type", b"").lower().startswith(_NO_FORM)
         request = Request(
             parts=self._parts,
@@ -138,6 +140,16 @@ class Endpoint:
         if not directory.is_active(actor) or not (directory.is_active(account) or account is not actor):
             raise Rejected(20005)
         return actor, account, directory.find(ApiKey, user)
+
+    def _is_as_before(self, actor: Account, account: Account, key: ApiKey | None) -> bool:
+        """Say whether who signed in is still the same: what changes is another object, and what is removed is none."""
+        directory = self._parts.directory
+        return (
+            directory.find(Account, actor.sid) is actor
+            and (account is actor or directory.find(Account, account.sid) is account)
+            and (key is None or directory.find(ApiKey, key.sid) is key)
+            and directory.is_active(actor)  # not if its parent was suspended
+        )
 
 
 def only_with_token(request: Request) -> None:
