@@ -3,7 +3,7 @@
 import pytest
 
 from postdate.cli.record import Record
-from postdate.cli.screen import STATUS_STYLES, full_time, short_time, status_text
+from postdate.cli.screen import STATUS_STYLES, full_time, rate_text, short_time, speed_text, status_text
 from postdate.core.instant import Instant, parse_instant
 from postdate.core.message import Status
 
@@ -27,6 +27,19 @@ def test_a_time_in_a_list_is_12_characters(text: str, shown: str) -> None:
 
 def test_a_time_by_itself_has_all_of_it() -> None:
     assert full_time("Thu, 26 Nov 2026 14:00:59 +0000") == "2026-11-26 14:00:59 UTC"
+
+
+@pytest.mark.parametrize(
+    ("rate", "speed", "limit"),
+    [
+        ("1", "1 segment per second", "1 segment per second"),
+        ("2.5", "2.5 segments per second", "2.5 segments per second"),
+        ("0", "0 segments per second", "as fast as the carrier takes them"),
+        ("", "", ""),
+    ],
+)
+def test_a_rate_is_told_in_words(rate: str, speed: str, limit: str) -> None:
+    assert (speed_text(rate), rate_text(rate)) == (speed, limit)
 
 
 def test_every_status_that_is_used_has_a_colour() -> None:

@@ -14,7 +14,7 @@ from postdate.cli.client import Client, connections
 from postdate.cli.command import Exit, Trouble, command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
-from postdate.cli.screen import full_time, listing, say, show_fields, show_list, status_text
+from postdate.cli.screen import full_time, listing, rate_text, say, show_fields, show_list, speed_text, status_text
 
 app = typer.Typer(help="The ways to carriers: SMPP, providers' APIs, a SIM in a phone.", no_args_is_help=True)
 
@@ -152,7 +152,6 @@ def show(name: Name, reach: Reach) -> None:
 
 
 def _show(found: Record) -> None:
-    mps = found.text("mps")
     show_fields(
         [
             ("connection", found.text("name")),
@@ -161,9 +160,9 @@ def _show(found: Record) -> None:
             ("state", found.text("state")),
             ("last error", _when(found)),
             ("in flight", found.text("in_flight")),
-            ("rate now", f"{found.text('rate')} segments per second"),
+            ("rate now", speed_text(found.text("rate"))),
             ("limit", f"slowed by the carrier to {found.text('limit')}" if found.flag("throttled") else ""),
-            ("rate", "as fast as the carrier takes them" if mps == "0" else f"{mps} segments per second"),
+            ("rate", rate_text(found.text("mps"))),
             ("in doubt", found.text("doubt")),
             ("outcomes", ", ".join(_outcomes(found))),
             ("settings", "\n".join(f"{name}={value}" for name, value in found.pairs("settings"))),

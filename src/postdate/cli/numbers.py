@@ -9,7 +9,7 @@ from postdate.cli.client import Client
 from postdate.cli.command import Trouble, command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
-from postdate.cli.screen import full_time, listing, say, show_fields, show_list
+from postdate.cli.screen import full_time, listing, rate_text, say, show_fields, show_list
 
 app = typer.Typer(help="The phone numbers that messages leave from.", no_args_is_help=True)
 
@@ -63,16 +63,12 @@ def show(number: Number, reach: Reach) -> None:
 
 
 def _show(number: Record) -> None:
-    mps = number.text("mps")
     show_fields(
         [
             ("number", number.text("phone_number")),
             ("sid", number.text("sid")),
             ("name", number.text("friendly_name")),
-            (
-                "rate",
-                "as fast as the carrier takes them" if mps == "0" else f"{mps} segments per second" if mps else "",
-            ),
+            ("rate", rate_text(number.text("mps"))),
             ("connection", number.text("connection")),
             ("service", number.text("messaging_service_sid")),
             ("inbound to", number.text("sms_url")),

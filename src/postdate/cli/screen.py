@@ -74,6 +74,16 @@ def full_time(text: str) -> str:
     return f"{format_iso(at)[:10]} {format_iso(at)[11:19]} UTC"
 
 
+def speed_text(rate: str) -> str:
+    """Return how fast something goes as `2.5 segments per second`; empty where that is not known."""
+    return rate and f"{rate} segment{'' if rate == '1' else 's'} per second"
+
+
+def rate_text(rate: str) -> str:
+    """Return how fast something may go, where 0 is without a limit."""
+    return "as fast as the carrier takes them" if rate == "0" else speed_text(rate)
+
+
 def listing(*heads: str) -> Table:
     """Return an empty table: the first column is the SID, which is never cut."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
