@@ -46,6 +46,14 @@ def test_both_languages_fill_in_the_same_values(key: str) -> None:
     assert names_in(catalogue("en")[key]) == names_in(catalogue("ja")[key])
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_in_the_navigation_is_called_like_something_else_there(language: str) -> None:
+    screens = [screen for screen in SCREENS if screen.nav is not None]
+    groups = {f"frame.group.{screen.nav.group}" for screen in screens if screen.nav is not None}
+    names = [translate(language, key) for key in [*groups, *(f"{screen.name}.title" for screen in screens)]]
+    assert sorted(set(names)) == sorted(names)
+
+
 # What is written the same in Japanese: names, abbreviations, signs. Placeholders count for nothing.
 SAME = {
     "API", "CSV", "GET", "GSM-7", "HTTP", "ID", "MMS", "Messenger", "POST", "Postdate", "QR", "RCS", "SID", "SMPP",

@@ -138,6 +138,8 @@ async def test_connections_are_shown_as_they_are(clinic: Reminders, state: State
     ways = (await person.get("/")).text.partition('id="ways"')[2]
     assert f"</svg>{said}</span>" in ways
     assert "refused &lt;b&gt;" in ways
+    assert "0/s" in ways
+    assert "0.0/s" not in ways
     condition.state, opened.paused = State.READY, False
 
 
