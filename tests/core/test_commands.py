@@ -13,7 +13,6 @@ from postdate.core.commands import (
     Context,
     SendMessage,
     check_window,
-    is_sms,
     read_sender,
     segments_of,
     to_message,
@@ -357,10 +356,3 @@ def test_a_sender_that_is_none(text: str) -> None:
     with pytest.raises(Rejected) as caught:
         read_sender(text)
     assert (caught.value.code, caught.value.http_status) == (21212, 400)
-
-
-@pytest.mark.parametrize(
-    ("recipient", "sms"), [(TO, True), ("whatsapp:" + TO, False), ("rcs:" + TO, False), ("messenger:1", False)]
-)
-def test_which_recipients_are_reached_by_sms(recipient: str, sms: bool) -> None:
-    assert is_sms(recipient) is sms

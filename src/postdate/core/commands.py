@@ -7,7 +7,6 @@
 import msgspec
 
 from postdate.core.address import (
-    Channel,
     InvalidAddress,
     SenderAddress,
     SenderKind,
@@ -20,7 +19,7 @@ from postdate.core.instant import SECOND, Instant, ScheduleWindow, format_iso
 from postdate.core.message import Direction, Message, Options, Status
 from postdate.core.resources import Application, Sender, Service
 from postdate.core.segment import count_segments
-from postdate.core.sender import can_send, channel_of, number_of
+from postdate.core.sender import can_send, number_of
 from postdate.core.sid import new_sid
 from postdate.core.smart_encoding import smart_encode
 
@@ -153,11 +152,6 @@ def read_sender(text: str) -> SenderAddress:
         return parse_sender(text)
     except InvalidAddress as error:
         raise Rejected(21212, str(error)) from None
-
-
-def is_sms(recipient: str) -> bool:
-    """Say whether a recipient is reached by SMS or MMS."""
-    return channel_of(recipient) is Channel.SMS
 
 
 def segments_of(body: str, has_media: bool, smart_encoded: bool) -> int:
