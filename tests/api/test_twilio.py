@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 
 from postdate.api.twilio import (
     API_VERSION,
-    LONGEST_BODY,
-    MOST_MEDIA,
     Form,
     error_json,
     message_json,
@@ -22,7 +20,7 @@ from postdate.api.twilio import (
     read_form,
     shown,
 )
-from postdate.core.commands import SendMessage
+from postdate.core.commands import LONGEST_BODY, MOST_MEDIA, SendMessage
 from postdate.core.errors import MEANINGS, Rejected
 from postdate.core.instant import Instant
 from postdate.core.message import Direction, Message, Options, Status

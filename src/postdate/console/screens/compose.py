@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from postdate.api import messages
-from postdate.api.twilio import LONGEST_BODY, Form
+from postdate.api.twilio import Form
 from postdate.console.acting import Values
 from postdate.console.chosen_time import ChosenTime, read_chosen
 from postdate.console.page import Action, Nav, Page, Screen
@@ -24,6 +24,7 @@ from postdate.console.text_look import TextLook, look_at
 from postdate.console.times import local, zone_names
 from postdate.console.view import View
 from postdate.console.windows import WindowInWords, in_words
+from postdate.core.commands import LONGEST_BODY
 from postdate.core.errors import Rejected
 from postdate.core.instant import DAY, Instant, format_iso_exact
 from postdate.core.message import Message

@@ -12,12 +12,12 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from postdate.api import handsets
-from postdate.api.twilio import LONGEST_BODY
 from postdate.console.cursors import digest_of_view
 from postdate.console.page import Action, Nav, Page, Screen
 from postdate.console.pictures import PICTURES, medium_response
 from postdate.console.view import View
 from postdate.core.address import SenderKind
+from postdate.core.commands import LONGEST_BODY
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, parse_instant
 from postdate.core.keywords import Keyword, keyword
