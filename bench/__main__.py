@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import accept, carriers, console, load, machine, pending, sending
+from bench import accept, carriers, console, kannel, load, machine, pending, sending
 from bench.child import ChildFailed
 from bench.figures import Figure
 from bench.plan import Plan
@@ -70,6 +70,7 @@ def _measure(plan: Plan, part: str) -> Results:
     at = SystemClock().now()
     facts = machine.facts(plan.folder) | {
         "load": load.tool(),
+        "Kannel": kannel.version(),
         "fdatasync": f"{plan.fdatasync_ms:.3f} ms (median, 8 KiB)",
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
     }
