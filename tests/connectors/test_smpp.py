@@ -287,8 +287,8 @@ async def test_no_byte_leaves_before_its_time() -> None:
     later = submission(1, not_before=Instant(START + HOUR), expires_at=Instant(START + 2 * HOUR))
     async with serving(Smsc()) as smsc, connected(smsc, clock=clock) as connector:
         task = begin(connector, [later, replace(later, sid="SM" + "0" * 31 + "2", not_before=START)])
-        await until(lambda: smsc.submits)
-        assert connector.idle
+        await until(lambda: smsc.submits and connector.idle)
+        assert len(smsc.submits) == 1
         await clock.advance_to(Instant(START + HOUR - 1), some_turns)
         assert len(smsc.submits) == 1
         await clock.advance_to(Instant(START + HOUR), some_turns)

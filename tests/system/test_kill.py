@@ -2,7 +2,8 @@
 
 A customer schedules, cancels, sends and reads without end; the node dies, is started at once, and dies again, sometimes
 before it is ready. What came of it is checked against the log of a carrier that was not killed.
-POSTDATE_KILL_SEED repeats a run as far as its chances go; POSTDATE_KILLS sets how often the node is killed.
+POSTDATE_KILL_SEED repeats a run as far as its chances go; POSTDATE_KILLS sets how often the node is killed. On a slow
+machine a burst lasts longer: what dies before it could do anything proves nothing.
 """
 
 import asyncio
@@ -24,7 +25,8 @@ from tests.system.trial import FREE, LONG, LONG_SEGMENTS, PACED, SLOW, Trial, ch
 
 KILLS = int(os.environ.get("POSTDATE_KILLS", "54"))
 BEFORE_READY = 0.15  # of the lives die before they answer requests, as often as not
-BURST = 300 * MILLISECOND
+BURST, LONGEST_BURST = 300 * MILLISECOND, 3 * SECOND
+CREATED = 8  # messages for each kill, at least, were created
 LONGEST_AHEAD = 1_500 * MILLISECOND
 
 
@@ -37,6 +39,7 @@ class Siege:
         self._clock = SystemClock()
         self._number = 0
         self._known: list[str] = []
+        self._span: int = BURST
         self.under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, kills: int) -> None:
@@ -48,8 +51,15 @@ class Siege:
             else:
                 assert await self._trial.nursery.ready(life), self._trial.nursery.errors()
                 self.burst(number)
-                await until(Instant(self._clock.now() + self._within(BURST)))
+                await until(Instant(self._clock.now() + self._within(self._span)))
             await self._trial.kill(life)
+            self._keep_up(number + 1)
+
+    def _keep_up(self, lives: int) -> None:
+        """Let bursts last longer while fewer messages were created than should be, a quarter more than needed."""
+        created = sum(create.reply is Reply.OK for create in self._trial.diary.creates)
+        longer = 4 * created < 5 * CREATED * lives
+        self._span = min(self._span * 5 // 4, LONGEST_BURST) if longer else max(self._span * 4 // 5, BURST)
 
     def burst(self, number: int) -> None:
         """Begin to do much at once, each thing at its own moment."""
@@ -67,7 +77,7 @@ class Siege:
         if number % 3 == 0:
             self._soon(self._new_wish({"From": SLOW}, None))
         for sid in self._known[-6:] + self._chance.sample(self._known, min(6, len(self._known))):
-            self._begin(self._read(sid, Instant(now + self._within(BURST))))
+            self._begin(self._read(sid, Instant(now + self._within(self._span))))
 
     def _within(self, span: int) -> int:
         return self._chance.randrange(span)
@@ -90,7 +100,7 @@ class Siege:
         self.under_way.add(asyncio.create_task(doing))
 
     def _soon(self, made: Wish) -> None:
-        self._begin(self._create(made, Instant(self._clock.now() + self._within(BURST * 2 // 3))))
+        self._begin(self._create(made, Instant(self._clock.now() + self._within(self._span * 2 // 3))))
 
     # -- what is done ------------------------------------------------------------------------------------------------
 
@@ -159,7 +169,7 @@ def check_it_was_hard(history: History, kills: int) -> None:
     """Fail where the node was hardly besieged: such a run proves nothing."""
     creates, cancels = (Counter(c.reply for c in events) for events in (history.creates, history.cancels))
     assert sum(life.end is End.KILLED for life in history.lives) >= kills
-    assert creates[Reply.OK] > 8 * kills
+    assert creates[Reply.OK] > CREATED * kills
     assert cancels[Reply.OK] > kills // 2
     assert cancels[Reply.REFUSED]
     assert creates[Reply.UNKNOWN]
@@ -168,7 +178,7 @@ def check_it_was_hard(history: History, kills: int) -> None:
     assert {kept.status for kept in history.kept} <= {Status.DELIVERED, Status.CANCELED, Status.SENDING}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_kills_lose_double_hurry_and_uncancel_nothing(tmp_path: Path) -> None:
     trial, history = await besieged(tmp_path, "hold", KILLS)
     print(told_of(history))
@@ -179,7 +189,7 @@ async def test_kills_lose_double_hurry_and_uncancel_nothing(tmp_path: Path) -> N
     assert any(kept.in_doubt for kept in history.kept)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_kills_with_a_carrier_that_knows_our_keys_lose_nothing_and_leave_no_doubt(tmp_path: Path) -> None:
     kills = KILLS // 3
     trial, history = await besieged(tmp_path, "retry", kills)
