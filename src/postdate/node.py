@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
@@ -225,8 +225,8 @@ class Node:
         await self.connections.open()
 
     async def _open(self, connection: OpenConnection) -> None:
-        async def on_event(event: CarrierEvent) -> None:
-            await self.receipts.take(connection.name, event)
+        def on_event(event: CarrierEvent) -> Awaitable[None]:
+            return self.receipts.take(connection.name, event)
 
         connection.connector.condition.on_change = self.lanes.wake
         await connection.connector.open(on_event)

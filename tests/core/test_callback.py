@@ -28,6 +28,7 @@ from postdate.core.callback import (
     redacted,
     sign,
     split_credentials,
+    status_form,
     status_params,
     url_to_call,
     url_with_params,
@@ -134,6 +135,29 @@ def test_what_is_signed_is_what_the_receiver_sees(configured: str, seen: str) ->
 )
 def test_anything_else_is_signed_otherwise(other: str) -> None:
     assert sign("https://example.com/a", [("A", "1")], "12345") != other
+
+
+_SIDS = st.from_regex(r"[A-Z]{2}[0-9a-f]{32}", fullmatch=True)
+_PLACES = st.one_of(st.from_regex(r"\+?[0-9]{1,15}", fullmatch=True), st.text(min_size=1))
+
+
+@given(
+    st.builds(
+        StatusChange,
+        account_sid=_SIDS,
+        message_sid=_SIDS,
+        status=st.sampled_from(Status),
+        to=_PLACES,
+        from_=st.none() | _PLACES,
+        messaging_service_sid=st.none() | _SIDS,
+        error_code=st.none() | st.integers(30000, 63999),
+        error_message=st.none() | st.text(min_size=1),
+        channel=st.none() | st.just("whatsapp"),
+    )
+)
+def test_the_form_of_a_status_is_the_form_of_its_parameters(change: StatusChange) -> None:
+    params = status_params(change)
+    assert status_form(change) == (form_body(params), "".join(name + value for name, value in sorted(params)))
 
 
 def test_repeated_names_are_signed_once_per_value_in_order() -> None:

@@ -31,7 +31,7 @@ class _News(NamedTuple):
 
 
 class News:
-    """Gives events to `on_event`; tasks run only while there are any, and each takes one after the other."""
+    """Gives events to `on_event`, so many at once; a receipt costs no task where `on_event` gives a future itself."""
 
     def __init__(self, wire: Clock, unheard: Callable[[Pdu], None]) -> None:
         """Begin; `unheard` is told of a request that is on disk, but whose SMSC could not be told so any more."""
@@ -39,13 +39,13 @@ class News:
         self._unheard = unheard
         self._on_event: OnEvent | None = None
         self._waiting: deque[_News] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Future[None], _News] = {}
         self._again: Agenda[_News] = Agenda(wire, self._put)
 
     @property
     def idle(self) -> bool:
         """Say whether no call is under way or about to be."""
-        return not self._workers
+        return not self._calls
 
     def open(self, on_event: OnEvent) -> None:
         """Begin."""
@@ -69,40 +69,38 @@ class News:
         self._again.stop()
         while self._waiting:
             self._done(self._waiting.popleft(), taken=False)
-        workers = tuple(self._workers)
-        if not workers:
+        calls = tuple(self._calls)
+        if not calls:
             return
 
         def give_up() -> None:
-            for worker in workers:
-                worker.cancel()
+            for call in calls:
+                call.cancel()
 
         timer = self._wire.call_at(Monotonic(self._wire.monotonic() + span), give_up)
-        await asyncio.wait(workers)
+        await asyncio.wait(calls)
         timer.cancel()
 
     def _put(self, news: _News) -> None:
-        on_event = self._on_event
-        if on_event is None:
-            return
-        self._waiting.append(news)
-        self._staff(on_event)
+        if self._on_event is not None:
+            self._waiting.append(news)
+            self._call()
 
-    def _staff(self, on_event: OnEvent) -> None:
-        if len(self._workers) < min(len(self._waiting), CALLS_AT_ONCE):
-            worker = asyncio.get_running_loop().create_task(self._work(on_event))
-            self._workers.add(worker)
-            worker.add_done_callback(self._part_with)
-
-    async def _work(self, on_event: OnEvent) -> None:
-        while self._waiting:
+    def _call(self) -> None:
+        while self._waiting and self._on_event is not None and len(self._calls) < CALLS_AT_ONCE:
             news = self._waiting.popleft()
-            taken = False
-            try:
-                await on_event(news.event)
-                taken = True
-            finally:
-                self._done(news, taken)
+            call = asyncio.ensure_future(self._on_event(news.event))
+            self._calls[call] = news
+            call.add_done_callback(self._ended)
+
+    def _ended(self, call: asyncio.Future[None]) -> None:
+        news = self._calls.pop(call)
+        error = None if call.cancelled() else call.exception()
+        self._done(news, taken=error is None and not call.cancelled())
+        if error is not None:
+            message = "a carrier event could not be kept; the carrier was asked to deliver it again"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        self._call()
 
     def _done(self, news: _News, taken: bool) -> None:
         if news.link is not None and news.request is not None:
@@ -113,11 +111,3 @@ class News:
             pause = retry_at(Instant(0), news.tries + 1, None, 0.0)
             self._again.add(Monotonic(self._wire.monotonic() + pause), news._replace(tries=news.tries + 1))
             self._again.catch_up()
-
-    def _part_with(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
-        if not worker.cancelled() and (error := worker.exception()) is not None:
-            message = "a carrier event could not be kept; the carrier was asked to deliver it again"
-            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
-        if self._on_event is not None:
-            self._staff(self._on_event)  # what came while it ended, or was left by its failure

@@ -25,14 +25,13 @@ from postdate.core.callback import (
     CallbackResult,
     InvalidCallbackUrl,
     StatusChange,
-    form_body,
     is_delivered,
     next_attempt,
     parse_overrides,
     policy_after,
-    sign,
+    sign_text,
     split_credentials,
-    status_params,
+    status_form,
 )
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
@@ -244,14 +243,25 @@ class Callbacks:
                 return
             server.under_way += 1
             self._under_way += 1
-            task = asyncio.get_running_loop().create_task(self._call(server.waiting.popleft(), server))
+            task = asyncio.get_running_loop().create_task(self._work(server.waiting.popleft(), server, key))
             self._calling.add(task)
             task.add_done_callback(self._calling.discard)
 
-    def _ended(self, row: CallbackRow, server: _Server) -> None:
+    async def _work(self, row: CallbackRow, server: _Server, key: str) -> None:
+        """Make a call, and those to the same server that come next while nobody else waits for the place."""
+        try:
+            await self._call(row)
+            while server.waiting and not self._ready and not self._stopping:
+                await self._call(server.waiting.popleft())
+        except asyncio.CancelledError:
+            self._stopping = True  # the process ends: nothing takes its place
+            raise
+        finally:
+            self._ended(server, key)
+
+    def _ended(self, server: _Server, key: str) -> None:
         server.under_way -= 1
         self._under_way -= 1
-        key = _server_of(row.url)
         if self._ready:  # each server in its turn
             self._ready[key] = None
             key = next(iter(self._ready))
@@ -268,38 +278,31 @@ class Callbacks:
 
     # -- one call ----------------------------------------------------------------------------------------------------
 
-    async def _call(self, row: CallbackRow, server: _Server) -> None:
+    async def _call(self, row: CallbackRow) -> None:
         """Make one attempt and settle it."""
-        try:
-            policy = _policy(row.url)
-            if policy is None:
-                self.given_up += 1
-                self._settle(row, Settled(row.due_at, row.id, None))
-                return
-            began = self._clock.now()
-            first_at = row.first_at if row.attempts else began
-            params = status_params(_change(row))
-            form = form_body(params)
-            headers = {
-                "X-Twilio-Signature": sign(row.url, params, self._directory.token_of(row.account_sid)),
-                "I-Twilio-Idempotency-Token": row.id,
-            }
-            left = policy_after(policy, began - first_at) if row.attempts else policy
-            result = await self._outgoing.post(row.url, form, headers, left)
-            now = self._clock.now()
-            made = _made(row, form, began, now, result)
-            wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
-            if wait is None:
-                self.delivered += is_delivered(result)
-                self.given_up += not is_delivered(result)
-                self._settle(row, Settled(row.due_at, row.id, None, None, made))
-            else:
-                self._settle(row, Settled(row.due_at, row.id, Instant(now + wait), first_at, made))
-        except asyncio.CancelledError:
-            self._stopping = True  # the process ends: nothing takes its place
-            raise
-        finally:
-            self._ended(row, server)
+        policy = _policy(row.url)
+        if policy is None:
+            self.given_up += 1
+            self._settle(row, Settled(row.due_at, row.id, None))
+            return
+        began = self._clock.now()
+        first_at = row.first_at if row.attempts else began
+        form, signed = status_form(_change(row))
+        headers = {
+            "X-Twilio-Signature": sign_text(row.url, signed, self._directory.token_of(row.account_sid)),
+            "I-Twilio-Idempotency-Token": row.id,
+        }
+        left = policy_after(policy, began - first_at) if row.attempts else policy
+        result = await self._outgoing.post(row.url, form, headers, left)
+        now = self._clock.now()
+        made = _made(row, form, began, now, result)
+        wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
+        if wait is None:
+            self.delivered += is_delivered(result)
+            self.given_up += not is_delivered(result)
+            self._settle(row, Settled(row.due_at, row.id, None, None, made))
+        else:
+            self._settle(row, Settled(row.due_at, row.id, Instant(now + wait), first_at, made))
 
     # -- settling ----------------------------------------------------------------------------------------------------
 

@@ -141,8 +141,8 @@ class Connections:
             return
         place.fault = ""
 
-        async def on_event(event: CarrierEvent) -> None:
-            await self._tools.take(resource.sid, event)
+        def on_event(event: CarrierEvent) -> Awaitable[None]:
+            return self._tools.take(resource.sid, event)
 
         opened = OpenConnection(
             resource.name, built.connector, resource.doubt, place.pace, built.media, resource.paused

@@ -27,13 +27,13 @@ class GroupCommit(Generic[Item, Result]):
         """Return how many items wait for their commit to begin."""
         return len(self._waiting)
 
-    async def add(self, item: Item) -> Result:
-        """Return the result once `item` is durable; raise what its commit raised."""
+    def add(self, item: Item) -> "asyncio.Future[Result]":
+        """Return what has the result once `item` is durable, or what its commit raised."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await done
+        return done
 
     async def settled(self) -> None:
         """Return when nothing waits and nothing runs."""

@@ -4,7 +4,7 @@
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import assert_never
 
 import structlog
@@ -42,15 +42,15 @@ class Receipts:
         """Say whether nothing is being applied."""
         return self._news.idle
 
-    async def take(self, connection: str, event: CarrierEvent) -> None:
-        """Return once the event is on disk."""
+    def take(self, connection: str, event: CarrierEvent) -> Awaitable[None]:
+        """Return what can be awaited until the event is on disk."""
         match event:
             case Receipt(carrier_ref, moved, error_code, sid):
-                await self._news.add(ReceiptNews(connection, carrier_ref, moved, error_code, sid))
+                return self._news.add(ReceiptNews(connection, carrier_ref, moved, error_code, sid))
             case LateAnswer(sid, outcome):
-                await self._news.add(_late(connection, sid, outcome))
+                return self._news.add(_late(connection, sid, outcome))
             case Inbound():
-                await self._take_inbound(connection, event)
+                return self._take_inbound(connection, event)
             case _:
                 assert_never(event)
 

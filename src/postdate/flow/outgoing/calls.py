@@ -55,27 +55,24 @@ class Calls:
         if self._closed:
             raise RuntimeError("the outgoing client is closed")
         try:
-            answer = await self._ask_kept(place, request, policy)
-            return answer or await self._ask_anew(place, request, policy)
+            free = self._free.get(place)
+            while free:
+                link = free.pop()
+                if not link.free:
+                    continue
+                try:
+                    answer = await link.ask(request, policy.read_timeout, policy.total_timeout)
+                except HungUp:
+                    continue  # a kept connection that the server was just closing says nothing about the server
+                finally:
+                    link.rest()
+                self._keep(link)
+                return answer
+            return await self._ask_anew(place, request, policy)
         except TimeoutError:
             return TimedOut("the server did not answer in time")
         except (OSError, UnicodeError, HungUp, NotHttp) as error:
             return _result(error)
-
-    async def _ask_kept(self, place: Place, request: bytes, policy: CallbackPolicy) -> Answered | None:
-        """Ask over a link that is free; None where there is none."""
-        free = self._free.get(place)
-        while free:
-            link = free.pop()
-            if not link.free:
-                continue
-            try:
-                answer = await link.ask(request, policy.read_timeout, policy.total_timeout)
-            except HungUp:
-                continue  # a kept connection that the server was just closing says nothing about the server
-            self._keep(link)
-            return answer
-        return None
 
     async def _ask_anew(self, place: Place, request: bytes, policy: CallbackPolicy) -> CallbackResult:
         link: Link | None = None
@@ -89,6 +86,9 @@ class Calls:
             if link is None:
                 return NotConnected("no connection in time")
             return link.so_far() or TimedOut("the server did not answer in time")
+        finally:
+            if link is not None:
+                link.rest()
         self._keep(link)
         return answer
 

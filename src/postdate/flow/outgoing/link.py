@@ -59,8 +59,11 @@ class Link(asyncio.Protocol):
         """Say whether nothing is under way and the connection stands."""
         return self._waiting is None and self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes, read_timeout: int, total_timeout: int) -> Answered:
-        """Send a request and return the answer; HungUp, NotHttp or TimeoutError where none began."""
+    def ask(self, request: bytes, read_timeout: int, total_timeout: int) -> "asyncio.Future[Answered]":
+        """Send a request; what is returned has the answer, or HungUp, NotHttp or TimeoutError where none began.
+
+        Whoever waits for it says `rest` afterwards, however that ended.
+        """
         assert self._transport is not None
         self.rested = False
         self._begin()
@@ -71,12 +74,13 @@ class Link(asyncio.Protocol):
             self._read_seconds = read_timeout / SECOND
             self._read_timer = self._loop.call_later(self._read_seconds, self._time_out)
         self._transport.write(request)
-        try:
-            return await waiting
-        finally:
-            if self._waiting is not None:  # called off
-                self._end()
-                self.close()
+        return waiting
+
+    def rest(self) -> None:
+        """Hear that nobody waits any more: an answer that is still to come is one to a question called off."""
+        if self._waiting is not None:
+            self._end()
+            self.close()
 
     def so_far(self) -> Answered | None:
         """Return what is known of an answer that began, None where none did."""
