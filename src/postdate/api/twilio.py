@@ -4,6 +4,7 @@ Unknown parameters are ignored, as Twilio does. Everything from outside is hosti
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ from postdate.core.sid import is_sid
 
 API_VERSION = "2010-04-01"
 LONGEST_VALIDITY = 36_000
+_KEPT = 128  # bytes of a text that is kept for the next request
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no", ""})
 
@@ -129,7 +131,7 @@ def read_form(body: bytes, most: int) -> Form:
     try:
         for pair in pairs:
             name, _, value = pair.partition(b"=")
-            values.setdefault(_unquoted(name), []).append(_unquoted(value))
+            values.setdefault(_as_before(name) if len(name) <= _KEPT else _unquoted(name), []).append(_unquoted(value))
     except UnicodeDecodeError:
         raise Rejected(20422, "The parameters are not UTF-8: encode them as UTF-8, then percent-encode.") from None
     values.pop("", None)
@@ -137,9 +139,19 @@ def read_form(body: bytes, most: int) -> Form:
 
 
 def _unquoted(text: bytes) -> str:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    return (unquote_to_bytes(text) if b"%" in text else text).decode()
+    if b"%" not in text:
+        return text.replace(b"+", b" ").decode()
+    if b"+" in text:  # a blank: somebody's words, and other words each time
+        return unquote_to_bytes(text.replace(b"+", b" ")).decode()
+    if text.startswith(b"%2B") and b"%" not in text[3:]:  # a phone number
+        return "+" + text[3:].decode()
+    return _as_before(text) if len(text) <= _KEPT else unquote_to_bytes(text).decode()
+
+
+@lru_cache(maxsize=1_024)
+def _as_before(text: bytes) -> str:
+    """Return a short text that comes with most requests: the name of a parameter, the address of a server."""
+    return unquote_to_bytes(text.replace(b"+", b" ")).decode()
 
 
 def shown(value: str) -> str:
