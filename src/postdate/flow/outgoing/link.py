@@ -40,6 +40,7 @@ class Link(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None  # for the whole answer
         self._read_timer: asyncio.TimerHandle | None = None  # for the next piece of it, where that may take less
         self._read_seconds = 0.0
+        self._request = b""  # not written yet
         self.rested = False  # unused since the last sweep; the pool's mark
         self._begin()
 
@@ -73,8 +74,15 @@ class Link(asyncio.Protocol):
         if read_timeout < total_timeout:
             self._read_seconds = read_timeout / SECOND
             self._read_timer = self._loop.call_later(self._read_seconds, self._time_out)
-        self._transport.write(request)
+        self._request = request
+        # At the end of this turn of the loop: calls to one server that leave right after each other wake it once.
+        self._loop.call_soon(self._write)
         return waiting
+
+    def _write(self) -> None:
+        request, self._request = self._request, b""
+        if request and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(request)
 
     def rest(self) -> None:
         """Hear that nobody waits any more: an answer that is still to come is one to a question called off."""
@@ -93,6 +101,7 @@ class Link(asyncio.Protocol):
 
     def _end(self) -> None:
         self._waiting = None
+        self._request = b""
         if self._timer is not None:
             self._timer.cancel()
         if self._read_timer is not None:
