@@ -17,22 +17,17 @@ from postdate.core.callback import (
     InvalidCallbackUrl,
     NotConnected,
     RetryOn,
-    StatusChange,
     TimedOut,
-    form_body,
     is_delivered,
     next_attempt,
     parse_callback_url,
     parse_overrides,
     policy_after,
     redacted,
-    sign,
     split_credentials,
-    status_form,
-    status_params,
     url_to_call,
-    url_with_params,
 )
+from postdate.core.callback_form import StatusChange, form_body, sign, status_form, status_params, url_with_params
 from postdate.core.instant import MILLISECOND, SECOND
 from postdate.core.message import Status
 

@@ -34,8 +34,8 @@ class Disk:
         return [f"done {item}" for item in items]
 
 
-def asking(group: "GroupCommit[int, str]", *items: int) -> "list[asyncio.Task[str]]":
-    return [asyncio.create_task(group.add(item)) for item in items]
+def asking(group: "GroupCommit[int, str]", *items: int) -> "list[asyncio.Future[str]]":
+    return [group.add(item) for item in items]
 
 
 async def breathe_often() -> None:
@@ -191,7 +191,7 @@ async def test_each_item_is_committed_once_and_in_the_order_it_was_asked(
     disk = Disk()
     disk.turn(len(asked))
     group = GroupCommit(disk.commit, most)
-    tasks: list[asyncio.Task[str]] = []
+    tasks: list[asyncio.Future[str]] = []
     for number, (pause, goes_away) in enumerate(asked):
         (task,) = asking(group, number)
         tasks.append(task)

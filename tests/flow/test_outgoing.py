@@ -20,15 +20,8 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from postdate.clock import breathe
-from postdate.core.callback import (
-    Answered,
-    CallbackPolicy,
-    Forbidden,
-    NotConnected,
-    TimedOut,
-    sign,
-    url_with_params,
-)
+from postdate.core.callback import Answered, CallbackPolicy, Forbidden, NotConnected, TimedOut
+from postdate.core.callback_form import sign, url_with_params
 from postdate.core.instant import MILLISECOND, SECOND
 from postdate.flow.outgoing import ANSWER_LIMIT, Gate, Media, MediaFailure, MediaFault, Network, Outgoing, is_public
 

@@ -11,7 +11,7 @@ import segno
 from aiohttp import web
 
 from postdate.clock import Clock
-from postdate.core.callback import sign
+from postdate.core.callback_form import sign
 from postdate.core.instant import Instant
 
 _CHECK_IN: Final = "https://clinic.example/in/7Q4M"

@@ -1,28 +1,21 @@
-"""Whom we tell of a status change, with which words, and whether we try again.
+"""Where we call a customer, how long we wait, and whether we try again; what is said there is in `callback_form`.
 
-A callback is our call to a customer's URL. This page knows Twilio's wire: the form parameters, the signature
-`X-Twilio-Signature`, and the settings a customer writes behind the `#` of the URL (never sent, never signed).
-What is signed is byte for byte what the receiver can see: no fragment, no user info, `/` for an empty path.
-Texts of errors and the output of `redacted` never hold user info or values of a query.
+A callback is our call to a customer's URL. This page knows its settings, which a customer writes behind the `#` of the
+URL (never sent, never signed). Texts of errors and the output of `redacted` never hold user info or values of a query.
 """
 
 import base64
-import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, assert_never
-from urllib.parse import parse_qsl, quote_plus, unquote, urlsplit
-
-import msgspec
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from postdate.core.errors import Rejected
 from postdate.core.instant import MILLISECOND, SECOND
-from postdate.core.message import Status
 
-API_VERSION: Final = "2010-04-01"
 MAX_URL_LENGTH: Final = 4_000
 MAX_HOST_LENGTH: Final = 253
 INVALID_URL: Final = 21609
@@ -31,9 +24,6 @@ INVALID_RETRY_POLICY: Final = 11243
 FIRST_RETRY_WAIT: Final = 250 * MILLISECOND
 LONGEST_RETRY_WAIT: Final = 4 * SECOND
 _KNOWN_URLS: Final = 1_024
-_KNOWN_TOKENS: Final = 256
-
-Params = Sequence[tuple[str, str]]
 
 
 class InvalidCallbackUrl(Rejected):
@@ -98,99 +88,6 @@ class Forbidden:
 CallbackResult = Answered | NotConnected | TimedOut | Forbidden
 
 
-class StatusChange(msgspec.Struct, frozen=True):
-    """What a status callback tells; `raw_dlr_done_date` is the carrier's own YYMMDDhhmm, `channel` as `whatsapp`."""
-
-    account_sid: str
-    message_sid: str
-    status: str
-    to: str
-    from_: str | None = None
-    messaging_service_sid: str | None = None
-    error_code: int | None = None
-    error_message: str | None = None
-    raw_dlr_done_date: str | None = None
-    channel: str | None = None
-
-
-# --- when and what ---------------------------------------------------------------------------------------------------
-
-_UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.UNDELIVERED})
-_RECEIPTED: Final = frozenset({Status.DELIVERED, Status.UNDELIVERED})
-
-
-def status_params(change: StatusChange) -> tuple[tuple[str, str], ...]:
-    """Return the form parameters of a status callback, in Twilio's order; what is not known is left out."""
-    given: list[tuple[str, str | None]] = [
-        ("AccountSid", change.account_sid),
-        ("MessageSid", change.message_sid),
-        ("SmsSid", change.message_sid),
-        ("MessageStatus", change.status),
-        ("SmsStatus", change.status),
-        ("From", change.from_),
-        ("To", change.to),
-        ("ApiVersion", API_VERSION),
-        ("MessagingServiceSid", change.messaging_service_sid),
-    ]
-    if change.status in _UNSUCCESSFUL or change.raw_dlr_done_date is not None or change.channel is not None:
-        given += _rarer(change)
-    return tuple([(name, value) for name, value in given if value is not None])
-
-
-def status_form(change: StatusChange) -> tuple[str, str]:
-    """Return the form of a status callback, and its `signed_text`: the same as of `status_params`, in a fifth of the time.
-
-    SIDs, statuses and names are letters and digits, and need no quoting.
-    """
-    if change.status in _UNSUCCESSFUL or change.raw_dlr_done_date is not None or change.channel is not None:
-        params = status_params(change)
-        return form_body(params), signed_text(params)
-    account, sid, status, to = change.account_sid, change.message_sid, change.status, change.to
-    sender = from_ = service = in_service = ""
-    if change.from_ is not None:
-        sender, from_ = f"&From={_quoted(change.from_)}", f"From{change.from_}"
-    if change.messaging_service_sid is not None:
-        service = f"&MessagingServiceSid={change.messaging_service_sid}"
-        in_service = f"MessagingServiceSid{change.messaging_service_sid}"
-    form = (
-        f"AccountSid={account}&MessageSid={sid}&SmsSid={sid}&MessageStatus={status}&SmsStatus={status}"
-        f"{sender}&To={_quoted(to)}&ApiVersion={API_VERSION}{service}"
-    )
-    return form, (
-        f"AccountSid{account}ApiVersion{API_VERSION}{from_}MessageSid{sid}MessageStatus{status}{in_service}"
-        f"SmsSid{sid}SmsStatus{status}To{to}"
-    )
-
-
-def _rarer(change: StatusChange) -> list[tuple[str, str | None]]:
-    """Return what most callbacks have nothing of."""
-    failed = change.status in _UNSUCCESSFUL
-    error_message = change.error_message if failed else None
-    return [
-        ("ErrorCode", str(change.error_code) if failed and change.error_code is not None else None),
-        ("ErrorMessage", error_message),
-        ("RawDlrDoneDate", change.raw_dlr_done_date if change.status in _RECEIPTED else None),
-        ("ChannelPrefix", change.channel),
-        ("ChannelStatusMessage", error_message if change.channel else None),
-        ("EventType", "READ" if change.channel and change.status == Status.READ else None),
-    ]
-
-
-_AS_IT_IS: Final = re.compile(r"[A-Za-z0-9_.~-]*")
-
-
-def form_body(params: Params) -> str:
-    """Return the parameters as application/x-www-form-urlencoded, UTF-8, in the order given."""
-    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in params])
-
-
-def _quoted(text: str) -> str:
-    # Most of what a form holds is SIDs, words and phone numbers: to look is cheaper than to quote.
-    if (text.isalnum() and text.isascii()) or _AS_IT_IS.fullmatch(text):
-        return text
-    return "%2B" + text[1:] if text[0] == "+" and _AS_IT_IS.fullmatch(text, 1) else quote_plus(text)
-
-
 # --- the URL ---------------------------------------------------------------------------------------------------------
 
 _VISIBLE: Final = re.compile(r"[!-\[\]-~]+")
@@ -248,15 +145,6 @@ def url_to_call(url: str) -> str:
     return f"{parts['scheme']}{parts['authority']}/{parts['rest']}"
 
 
-def url_with_params(url: str, params: Params) -> str:
-    """Return the URL of a GET: the parameters behind its own query, no fragment. Sign this with no parameters."""
-    called = url_to_call(url)
-    if not params:
-        return called
-    joint = "?" if "?" not in called else "" if called.endswith(("?", "&")) else "&"
-    return called + joint + form_body(params)
-
-
 def split_credentials(url: str) -> tuple[str, str | None]:
     """Return the URL without user info, and the value of the Authorization header (None without user info)."""
     parts = _AUTHORITY.fullmatch(url)
@@ -281,36 +169,6 @@ def redacted(url: str) -> str:
 
 def _query_parts(query: str) -> list[tuple[str, str, str]]:
     return [part.partition("=") for part in query.split("&")]
-
-
-# --- the signature ---------------------------------------------------------------------------------------------------
-
-
-def sign(url: str, params: Params, auth_token: str) -> str:
-    """Return X-Twilio-Signature of a POST of `params` to `url`; for a GET pass its whole URL and no parameters."""
-    return sign_text(url, signed_text(params), auth_token)
-
-
-def signed_text(params: Params) -> str:
-    """Return the parameters as they are signed: in the order of their names, a value that is given twice once."""
-    return "".join([name + value for name, value in sorted(set(params))])
-
-
-def sign_text(url: str, text: str, auth_token: str) -> str:
-    """Return X-Twilio-Signature of a POST to `url` of parameters with this `signed_text`."""
-    signature = _keyed(auth_token).copy()
-    signature.update((_signed_url(url) + text).encode())
-    return base64.b64encode(signature.digest()).decode()
-
-
-@lru_cache(maxsize=_KNOWN_TOKENS)
-def _keyed(auth_token: str) -> hmac.HMAC:
-    return hmac.new(auth_token.encode(), digestmod="sha1")
-
-
-@lru_cache(maxsize=_KNOWN_URLS)
-def _signed_url(url: str) -> str:
-    return split_credentials(url_to_call(url))[0]
 
 
 # --- the settings behind the # ---------------------------------------------------------------------------------------

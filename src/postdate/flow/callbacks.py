@@ -24,15 +24,13 @@ from postdate.core.callback import (
     CallbackPolicy,
     CallbackResult,
     InvalidCallbackUrl,
-    StatusChange,
     is_delivered,
     next_attempt,
     parse_overrides,
     policy_after,
-    sign_text,
     split_credentials,
-    status_form,
 )
+from postdate.core.callback_form import StatusChange, sign_text, status_form
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
 from postdate.flow.directory import Directory

@@ -50,7 +50,7 @@ from postdate.connectors.providers.reading import (
     unclear,
 )
 from postdate.core.address import Channel
-from postdate.core.callback import sign
+from postdate.core.callback_form import sign
 from postdate.core.instant import MINUTE, SECOND, Instant, InvalidInstant, format_iso, parse_date_filter
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused

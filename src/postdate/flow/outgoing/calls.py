@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from aiohappyeyeballs import start_connection
 
-from postdate.core.callback import Answered, CallbackPolicy, CallbackResult, Forbidden, NotConnected, TimedOut
+from postdate.core.callback import CallbackPolicy, CallbackResult, Forbidden, NotConnected, TimedOut
 from postdate.core.instant import SECOND
 from postdate.flow.outgoing.gate import NOT_HTTP, ForbiddenAddress, Gate
 from postdate.flow.outgoing.link import HungUp, Link, NotHttp

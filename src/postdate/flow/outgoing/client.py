@@ -10,16 +10,8 @@ from functools import lru_cache
 from typing import Final
 
 from postdate import __version__
-from postdate.core.callback import (
-    CallbackPolicy,
-    CallbackResult,
-    Forbidden,
-    Params,
-    form_body,
-    split_credentials,
-    url_to_call,
-    url_with_params,
-)
+from postdate.core.callback import CallbackPolicy, CallbackResult, Forbidden, split_credentials, url_to_call
+from postdate.core.callback_form import Params, form_body, url_with_params
 from postdate.flow.outgoing.calls import Calls, Place
 from postdate.flow.outgoing.gate import NOT_HTTP, Gate, Network, http_url
 from postdate.flow.outgoing.media import (
