@@ -25,8 +25,9 @@ peers: $(PEERS) ## install also what only the tests need
 demo: $(STAMP) ## see Postdate at work: a message scheduled, moved, sent and delivered
 	@$(BIN)/postdate demo $(ARGS)
 
-test: $(PEERS) ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+# A worker that has nothing left to do takes over tests from another; ARGS=-n0 runs one test after the other.
+test: $(PEERS) ## run the tests, several at once
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 serve: $(STAMP) ## run Postdate
 	@$(BIN)/postdate serve $(ARGS)
