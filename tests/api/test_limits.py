@@ -468,6 +468,16 @@ async def test_how_long_a_head_may_be(site: Site, line: Line, shape: str) -> Non
     await _seen(site)  # the others are not concerned
 
 
+async def test_a_head_that_begins_in_the_piece_of_another_request(site: Site, line: Line) -> None:
+    before = line.head("GET", "/Messages.json")
+    too_long = line.head("GET", "/Messages.json", b"X-Padding: " + b"y" * MOST_HEAD)
+    await line.write(before + too_long[: len(too_long) - 1_000])
+    assert (await line.answer())[0] == 200  # so the rest comes in a piece of its own
+    await line.write(too_long[-1_000:])
+    assert (await line.answer())[0] == 431
+    await _seen(site)
+
+
 async def test_a_head_that_never_ends(site: Site, line: Line) -> None:
     await line.write(line.head("GET", "/Messages.json")[:-2])
     with contextlib.suppress(ConnectionError):  # once it has had enough

@@ -70,6 +70,7 @@ class _Bounded(HttpToolsProtocol):
 
     most = 0
     head = 0  # bytes of a request head that is not complete yet
+    piece = before = 0  # bytes of the present piece, and of the last one that completed something
     in_head = True
     got_on = False  # a head or a message was completed in the present piece
 
@@ -77,18 +78,22 @@ class _Bounded(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, _Together(transport)))
 
     def data_received(self, data: bytes) -> None:
-        self.got_on = False
+        self.got_on, self.piece = False, len(data)
         super().data_received(data)
         if self.got_on:
-            self.head = 0  # what the piece has of the next head is counted with the one that follows
+            self.head, self.before = 0, len(data)  # what it has of the next head is counted with the one that follows
         elif self.in_head:
             self.head += len(data)
             self.refuse(self.head)
 
     def on_headers_complete(self) -> None:
         self.in_head, self.got_on = False, True
-        if not self.refuse(len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)):
+        # Nearly always all that came is less than a head may have: then there is nothing to count.
+        if self.before + self.head + self.piece <= self.most or not self.refuse(self._size()):
             super().on_headers_complete()
+
+    def _size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         self.in_head = self.got_on = True
