@@ -623,6 +623,7 @@ class Flow:
         await self.carrier.open(self._take)
         self.lanes.connections[CONNECTION] = OpenConnection(CONNECTION, self.carrier, setup.doubt)
         await self.lanes.open(self._find_sender, self._is_smart, lambda sid: f"http://node/{sid}", lambda: setup.chance)
+        self.lanes.may_send = lambda message: self.directory.may_send(message.account_sid)
         self.directory.sender_changed = self.lanes.follow
         ways = Ways(
             to_lane=self.lanes.put,

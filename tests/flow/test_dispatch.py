@@ -12,7 +12,7 @@ from postdate.core.address import SenderKind, bucket_of
 from postdate.core.errors import Rejected
 from postdate.core.instant import MILLISECOND, SECOND, Instant
 from postdate.core.message import Message, Options, Status
-from postdate.core.outcome import DoubtPolicy, InDoubt
+from postdate.core.outcome import DoubtPolicy, InDoubt, Unreachable
 from postdate.core.resources import AccountStatus, Resource, Sender
 from postdate.flow.dispatch import LEAD
 from postdate.store.contract import OptOutChange, StoreUnavailable
@@ -25,6 +25,7 @@ from tests.flow.building import (
     Setup,
     a_sender,
     a_service,
+    accept,
     after,
     an_account,
     flowing,
@@ -96,6 +97,64 @@ async def remove_service(flow: Flow) -> None:
 async def leave_one_that_cannot(flow: Flow) -> None:
     await flow.directory.remove(a_sender().sid)
     await flow.directory.put(a_sender(2, kind=SenderKind.ALPHA, address="Postdate", country=""))
+
+
+GONE_SINCE = [
+    pytest.param(opt_out, 21610, id="opted out"),
+    pytest.param(suspend, 30002, id="account suspended"),
+    pytest.param(suspend_parent, 30002, id="parent suspended"),
+    pytest.param(remove_account, 30002, id="account removed"),
+]
+
+
+@pytest.mark.parametrize(("change", "code"), GONE_SINCE)
+async def test_what_changed_while_it_waited_for_its_turn_counts(
+    tmp_path: Path, change: Callable[[Flow], Awaitable[None]], code: int
+) -> None:
+    async with flowing(tmp_path, a_sender(mps=1)) as flow:
+        first = [await flow.send(None, recipient=recipient(number)) for number in (2, 3)]
+        waiting = await flow.send(None)
+        await flow.advance_to(after(1.5))
+        assert [one.sid for one in flow.carrier.submitted] == [one.sid for one in first]
+        assert (await flow.read(waiting)).status is Status.QUEUED
+        await change(flow)
+        await flow.advance_to(after(60))
+        failed = await flow.read(waiting)
+        assert (failed.status, failed.error_code) == (Status.FAILED, code)
+        assert len(flow.carrier.submitted) == 2
+        assert flow.lanes.waiting == 0
+
+
+@pytest.mark.parametrize(("change", "code"), GONE_SINCE)
+async def test_what_came_back_does_not_go_again(
+    flow: Flow, change: Callable[[Flow], Awaitable[None]], code: int
+) -> None:
+    answers: list[Answer] = [Unreachable()]
+    flow.carrier.script = lambda submission: answers.pop() if answers else accept(submission)
+    message = await flow.send(None)
+    await flow.settle()
+    await change(flow)
+    await flow.advance_to(after(60))
+    failed = await flow.read(message)
+    assert (failed.status, failed.error_code) == (Status.FAILED, code)
+    assert len(flow.carrier.submitted) == 1
+
+
+@pytest.mark.parametrize("change", [opt_out, suspend])
+async def test_what_is_in_doubt_stays_so_and_does_not_go_again(
+    tmp_path: Path, change: Callable[[Flow], Awaitable[None]]
+) -> None:
+    answers: list[Answer] = [InDoubt("no answer")]
+    async with flowing(tmp_path, a_sender(), setup=Setup(doubt=DoubtPolicy.RETRY)) as flow:
+        flow.carrier.script = lambda submission: answers.pop() if answers else accept(submission)
+        message = await flow.send(None)
+        await flow.settle()
+        await change(flow)
+        await flow.advance_to(after(60))
+        left = await flow.read(message)
+        assert (left.status, left.error_code) == (Status.SENDING, None)
+        assert left.doubt_at is not None
+        assert len(flow.carrier.submitted) == 1
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,11 @@ class Directory:
         owner = self.find(Account, account.owner_sid)
         return account.status is AccountStatus.ACTIVE and (owner is None or owner.status is AccountStatus.ACTIVE)
 
+    def may_send(self, account_sid: str) -> bool:
+        """Say whether an account is there, and it and its parent are active."""
+        account = self.find(Account, account_sid)
+        return account is not None and self.is_active(account)
+
     # -- changing ---------------------------------------------------------------------------------------------------
 
     async def put(self, resource: Resource) -> None:

@@ -295,7 +295,10 @@ class Store(Protocol):
     async def claim(
         self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
     ) -> list[Message]:
-        """Claim hand-offs for `run` and keep when each sender is free again; return the messages that were won."""
+        """Claim hand-offs for `run` and keep when each sender is free again; return the messages that were won.
+
+        What its recipient has opted out of since it was decided fails with 21610; is it in doubt, it stays so.
+        """
 
     async def record(self, results: Sequence[Result], run: str, at: Instant) -> None:
         """Record outcomes of claims that `run` still holds; a stale one changes nothing."""

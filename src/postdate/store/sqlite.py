@@ -310,7 +310,10 @@ class SqliteStore(SqliteAudit):
         self, db: apsw.Connection, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
     ) -> list[Message]:
         found = _messages.decode(self._get(db, "read_batch", _json(list(dict.fromkeys(sids)))))
-        won = [m for m in found if can_be_claimed(m.status, m.claim)]
+        free = [m for m in found if can_be_claimed(m.status, m.claim)]
+        if stopped := self._dispatches.opted_out(db, free):
+            self._record(db, list(stopped.values()), "", at)
+        won = [m for m in free if m.sid not in stopped]
         self._do(db, "claim", _json([m.sid for m in won]), run, at, entry(Kind.CLAIMED, at), MOST_BACK)
         if free_at:
             self._do(db, "keep_lanes", _json(free_at))

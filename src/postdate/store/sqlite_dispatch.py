@@ -12,13 +12,14 @@ from postdate.core.instant import Instant
 from postdate.core.message import Message, Status, is_undecided
 from postdate.core.tally import Count
 from postdate.core.trail import MOST, Kind, entry, time_field
-from postdate.store.contract import Decide, Dispatched, Due
+from postdate.store.contract import Decide, Dispatched, Doubted, Due, Failed
 from postdate.store.decided import decided_message, is_sticky, leaving
 from postdate.store.standing import told
 
 _Decided = tuple[Due, Decision, Message]  # as it was, and as it is now
 
 _due = msgspec.json.Decoder(list[Due])
+_sids = msgspec.json.Decoder(list[str])
 
 
 class SqliteDispatch:
@@ -64,6 +65,13 @@ class SqliteDispatch:
         if sticky:
             self._do(db, "keep_sticky", _json(sticky))
         return answer
+
+    def opted_out(self, db: apsw.Connection, messages: Sequence[Message]) -> dict[str, Failed | Doubted]:
+        """Return what becomes of those among `messages` that their recipients opted out of while they waited."""
+        stopped = set(_sids.decode(self._get(db, "opted_out_of", _json([m.sid for m in messages]))))
+        return {
+            m.sid: Failed(m.sid, 21610) if m.doubt_at is None else Doubted(m.sid) for m in messages if m.sid in stopped
+        }
 
     def _write_assigned(self, db: apsw.Connection, decided: Sequence[_Decided], at: Instant) -> None:
         assigned = [now for due, decision, now in decided if isinstance(decision, Assign) and now is not due.message]

@@ -44,6 +44,12 @@ SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1)
 SELECT json_group_array(e.value->>0) FROM jsonb_each(?1) e
 JOIN opt_outs o ON o.account_sid = e.value->>1 AND o.scope = e.value->>2 AND o.recipient = e.value->>3;
 
+-- name: opted_out_of
+-- Find which of these messages their recipients have opted out of, from the service or from the sender's number.
+SELECT json_group_array(m.sid) FROM json_each(?1) e JOIN messages m ON m.sid = e.value
+WHERE EXISTS (SELECT 1 FROM opt_outs o WHERE o.account_sid = m.account_sid AND o.recipient = m.recipient
+  AND o.scope IN (m.service_sid, m.sender));
+
 -- name: cancel
 -- The one compare-and-set that cancels: it and the claim of `dispatch` cannot both win.
 UPDATE messages SET status = 'canceled', shelf = 5, updated_at = ?3, trail = trail || ?4
