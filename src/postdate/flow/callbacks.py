@@ -41,7 +41,7 @@ MOST_AT_ONCE = 128
 MOST_TO_ONE_SERVER = 32
 MOST_KEPT = 50_000  # calls in memory, of 700 bytes each; those that wait for their next attempt come on top
 MOST_KEPT_OF_ONE_SERVER = 10_000
-MOST_READ = 1_000
+MOST_READ = 2_500
 MOST_IN_A_COMMIT = 1_024
 GATHER = 10 * MILLISECOND  # settlements are in no hurry: a few more share each transaction
 _KNOWN_URLS = 4_096
@@ -176,7 +176,7 @@ class Callbacks:
         server = self._servers[key]
         self._count(server, -1)
         if server.behind:
-            if 2 * server.kept <= MOST_KEPT_OF_ONE_SERVER:
+            if 4 * server.kept <= MOST_KEPT_OF_ONE_SERVER:  # what is in memory is read again, too
                 self._read_on()
         elif not server.kept:
             del self._servers[key]
