@@ -8,9 +8,10 @@ standard only suggests that text, and every carrier has its own idea of it. The 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
+
+import msgspec
 
 from postdate.smpp.codes import Tag
 from postdate.smpp.pdu import DataSm, DeliverSm, Tlv
@@ -49,8 +50,7 @@ class IdForm(StrEnum):
     HEX = "hex"
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of one message; texts are the carrier's, empty where it says nothing.
 
     `submitted` and `done` are `YYMMDDhhmm` in the carrier's own time, sometimes with seconds; `text` is the beginning
