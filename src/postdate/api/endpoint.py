@@ -6,6 +6,7 @@ and holds a handler for each method. Bodies and parameters are bounded before th
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _NO_FORM = (b"application/json", b"multipart/")
 _JSON = (b"content-type", b"application/json; charset=utf-8")
 _CHALLENGE = (b"www-authenticate", b'Basic realm="Twilio API"')
+_MOST_KNOWN = 1_024
 _log = structlog.get_logger("postdate.api")
 
 
@@ -60,6 +62,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Handler = Callable[[Request], Awaitable[Answer]]
+_SignedIn = tuple[Account, Account, ApiKey | None]  # who acts, on which account, and with which key if with one
 
 
 class HungUp(Exception):
@@ -73,6 +76,8 @@ class Endpoint:
         self._parts = parts
         self._handlers = handlers
         self._public = public
+        # Who signed in as of which change of the directory, by the digest of the credentials and the account asked for.
+        self._known: dict[tuple[bytes, str | None], tuple[int, _SignedIn]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,14 +97,15 @@ class Endpoint:
         client = scope.get("client")
         handler = self._handlers.get("GET" if method == "HEAD" else method)
         params = scope.get("path_params", {})
-        nobody = self._parts.nobody
-        signed_in = (nobody, nobody, None) if self._public else self._sign_in(headers, params.get("account_sid"))
+        directory, account_sid = self._parts.directory, params.get("account_sid")
+        as_of = directory.changes
+        signed_in = self._signed_in(headers, account_sid)
         if handler is None:
             raise Rejected(20004, f"{method} is not allowed here; allowed: {', '.join(sorted(self._handlers))}.")
         settings = self._parts.settings
         body = await read_body(receive, headers, settings.max_body_bytes)
-        if not (self._public or self._is_as_before(*signed_in)):  # while the body was on its way
-            signed_in = self._sign_in(headers, params.get("account_sid"))
+        if directory.changes != as_of:  # while the body was on its way
+            signed_in = self._signed_in(headers, account_sid)
         actor, account, key = signed_in
         no_form = body and headers.get(b"content-type", b"").lower().startswith(_NO_FORM)
         request = Request(
@@ -126,11 +132,24 @@ class Endpoint:
             )
         return answer
 
-    def _sign_in(
-        self, headers: Mapping[bytes, bytes], account_sid: str | None
-    ) -> tuple[Account, Account, ApiKey | None]:
+    def _signed_in(self, headers: Mapping[bytes, bytes], account_sid: str | None) -> _SignedIn:
+        """Return who signed in, which is looked up once for each change of the directory; raise Rejected."""
+        if self._public:
+            return self._parts.nobody, self._parts.nobody, None
+        header, changes = headers.get(b"authorization", b""), self._parts.directory.changes
+        asked = hashlib.sha256(header).digest(), account_sid
+        known = self._known.get(asked)
+        if known is not None and known[0] == changes:
+            return known[1]
+        signed_in = self._sign_in(header, account_sid)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[asked] = changes, signed_in
+        return signed_in
+
+    def _sign_in(self, header: bytes, account_sid: str | None) -> _SignedIn:
         directory = self._parts.directory
-        user, secret = credentials(headers.get(b"authorization", b""))
+        user, secret = credentials(header)
         actor = directory.sign_in(user, secret)
         if actor is None:
             raise Rejected(20003)
@@ -140,16 +159,6 @@ class Endpoint:
         if not directory.is_active(actor) or not (directory.is_active(account) or account is not actor):
             raise Rejected(20005)
         return actor, account, directory.find(ApiKey, user)
-
-    def _is_as_before(self, actor: Account, account: Account, key: ApiKey | None) -> bool:
-        """Say whether who signed in is still the same: what changes is another object, and what is removed is none."""
-        directory = self._parts.directory
-        return (
-            directory.find(Account, actor.sid) is actor
-            and (account is actor or directory.find(Account, account.sid) is account)
-            and (key is None or directory.find(ApiKey, key.sid) is key)
-            and directory.is_active(actor)  # not if its parent was suspended
-        )
 
 
 def only_with_token(request: Request) -> None:

@@ -47,7 +47,8 @@ class Form:
 
     def text(self, name: str) -> str | None:
         """Return the last value given, or None where it is missing or empty."""
-        return self.one(name) or None
+        values = self._values.get(name)
+        return (values[-1] or None) if values else None
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return every value given."""
@@ -108,6 +109,10 @@ class NoForm(Form):
         raise _no_form()
 
     def one(self, name: str) -> str | None:
+        """Raise Rejected (20422)."""
+        raise _no_form()
+
+    def text(self, name: str) -> str | None:
         """Raise Rejected (20422)."""
         raise _no_form()
 

@@ -52,6 +52,7 @@ class Directory:
         self._owners: dict[str, Sender] = {}
         self._pools: dict[str, tuple[Sender, ...]] = {}
         self.changing = asyncio.Lock()
+        self.changes = 0  # grows with each: what was concluded from the directory holds while it is the same
 
     async def load(self) -> None:
         """Read everything from the store."""
@@ -152,6 +153,7 @@ class Directory:
             else:
                 await self.put(changed(sender, service_sid=None, added_at=None))
         await self._store.remove(sid)
+        self.changes += 1
         gone = self._all.pop(sid, None)
         self._tokens.pop(sid, None)
         if isinstance(gone, Sender):
@@ -162,6 +164,7 @@ class Directory:
 
     def _keep(self, resource: Resource) -> None:
         before = self._all.get(resource.sid)
+        self.changes += 1
         self._all[resource.sid] = resource
         if isinstance(resource, Account):
             self._tokens[resource.sid] = self.unseal(resource.sealed_token).encode()
