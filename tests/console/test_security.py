@@ -117,7 +117,9 @@ async def test_who_was_removed_is_not_brought_back_by_what_he_still_does(place: 
     assert person.user is not None
     (kept,) = [one.value for one in person.browser.cookie_jar if one.key == "postdate-session"]
     headers = [(b"cookie", f"postdate-session={kept}".encode())]
-    http = HttpRequest({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers})
+    http = HttpRequest(
+        {"type": "http", "scheme": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    )
     view = look(place.console.tools, http, SCREENS, "profile")
     assert view.user == person.user
     await place.node.directory.remove(person.user.sid)

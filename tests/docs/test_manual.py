@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,16 @@ def test_the_japanese_readme_has_the_same_defaults() -> None:
     assert defaults(README_JA) == defaults(README)
 
 
-def test_the_settings_file_of_the_manual_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = blocks(SETTINGS, "toml")
-    (tmp_path / "postdate.toml").write_text(text)
+def test_the_settings_files_of_the_manual_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSTDATE_HOST", raising=False)
-    settings = load(tmp_path / "postdate.toml")
-    assert (settings.host, settings.public_url) == ("0.0.0.0", "https://messages.example.com")
-    assert str(settings.window) == "5m..35d"
+    loaded = []
+    for text in blocks(SETTINGS, "toml"):
+        (tmp_path / "postdate.toml").write_text(text)
+        loaded.append(load(tmp_path / "postdate.toml"))
+    usual, proxied = loaded
+    assert (usual.host, usual.public_url) == ("0.0.0.0", "https://messages.example.com")
+    assert str(usual.window) == "5m..35d"
+    assert (proxied.public_url, proxied.trusted_proxies) == (usual.public_url, (IPv4Network("127.0.0.1"),))
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
