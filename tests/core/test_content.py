@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postdate.core.commands import LONGEST_BODY, SendMessage
-from postdate.core.content import MOST_VARIABLES, filled, names_in, read_defaults, read_values, with_content
+from postdate.core.content import (
+    LONGEST_VALUE,
+    MOST_VARIABLES,
+    filled,
+    names_in,
+    read_defaults,
+    read_values,
+    with_content,
+)
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant
 from postdate.core.message import Options, Template, TemplateButton
@@ -156,6 +164,14 @@ def test_a_text_is_as_long_as_any_body() -> None:
     assert refusal(asked({"1": half + "x"}), a_content(types)).code == 21617
 
 
+def test_a_message_says_something() -> None:
+    media = {"twilio/media": {"body": "{{1}}", "media": ["https://a.example/1"]}}
+    assert with_content(asked({"1": ""}), a_content(media)).media_urls == ("https://a.example/1",)
+    assert refusal(asked({"1": ""}), a_content({"twilio/text": {"body": "{{1}}"}})).code == 21656
+    code = {"whatsapp/authentication": {"actions": [{"type": "COPY_CODE", "copy_code_text": "Copy"}]}}
+    assert refusal(asked({"1": ""}), a_content(code)).code == 21656
+
+
 # --- templates --------------------------------------------------------------------------------------------------------
 
 ACTIONS = [
@@ -171,7 +187,7 @@ BUTTONS = (
     TemplateButton(3, "copy_code", "SALE3PM"),
     TemplateButton(4, "quick_reply", "yes-there"),
 )
-CARD = {"body": "{{time}}", "header_text": "Dear {{1}}", "footer": "Clinic", "media": [], "actions": ACTIONS}
+CARD = {"body": "{{time}}", "header_text": "Dear {{1}}, hello", "footer": "Clinic", "media": [], "actions": ACTIONS}
 PICTURES = ["https://a.example/{{1}}.png", "https://a.example/2.png"]
 TEMPLATES: dict[str, tuple[dict[str, Any], Template, str, tuple[str, ...]]] = {
     "twilio/text": (
@@ -206,8 +222,8 @@ TEMPLATES: dict[str, tuple[dict[str, Any], Template, str, tuple[str, ...]]] = {
     ),
     "whatsapp/card": (
         CARD,
-        Template("reminder", "en_US", {"time": "3PM"}, "there", BUTTONS),
-        "Dear there\n3PM\nClinic",
+        Template("reminder", "en_US", {"time": "3PM"}, {"1": "there"}, BUTTONS),
+        "Dear there, hello\n3PM\nClinic",
         (),
     ),
     "whatsapp/authentication": (
@@ -242,3 +258,36 @@ def test_what_is_not_approved_goes_as_text(status: ApprovalStatus) -> None:
     made = with_content(asked({"time": "3PM"}, WHATSAPP), a_content(types, approval=approval))
     assert made.options.template is None
     assert made.body == "Hi there, see you at 3PM"
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "body": {"body": "At {{v}}"},
+    "header": {"body": "Hi", "header_text": "At {{v}}"},
+    "url": {"body": "Hi", "actions": [{"type": "URL", "title": "Open", "url": "https://a.example/{{v}}"}]},
+    "code": {"body": "Hi", "actions": [{"type": "COPY_CODE", "title": "Copy", "code": "{{v}}"}]},
+    "reply": {"body": "Hi", "actions": [{"type": "QUICK_REPLY", "title": "Yes", "id": "{{v}}"}]},
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("value", ["", "3\nPM", "3\rPM", "3\tPM", "3     PM"])
+def test_what_meta_takes_in_no_variable_is_told_now(part: str, value: str) -> None:
+    content = a_content({"whatsapp/card": PARTS[part]}, approved_as="whatsapp/card")
+    assert refusal(asked({"v": value}, WHATSAPP), content).code == 21656
+    assert with_content(asked({"v": value}), content).options.template is None
+    assert with_content(asked({"v": "3    PM"}, WHATSAPP), content).options.template is not None
+
+
+@pytest.mark.parametrize("part", ["url", "code", "reply"])
+def test_a_template_does_not_grow_without_a_limit(part: str) -> None:
+    action = {name: text.replace("{{v}}", "{{v}}" * 4) for name, text in PARTS[part]["actions"][0].items()}
+    content = a_content({"whatsapp/card": {**PARTS[part], "actions": [action]}}, approved_as="whatsapp/card")
+    fourth = "x" * (LONGEST_VALUE // 4)
+    assert with_content(asked({"v": fourth}, WHATSAPP), content).options.template is not None
+    assert refusal(asked({"v": fourth + "x"}, WHATSAPP), content).code == 21656
+
+
+def test_the_code_of_an_authentication_is_a_value_too() -> None:
+    name = "whatsapp/authentication"
+    content = a_content({name: {"actions": [{"type": "COPY_CODE", "copy_code_text": "Copy"}]}}, approved_as=name)
+    assert refusal(asked({"1": "1\n2"}, WHATSAPP), content).code == 21656

@@ -14,7 +14,7 @@ TYPES: dict[str, dict[str, Any]] = {
     "whatsapp/authentication": {"add_security_recommendation": True, "code_expiration_minutes": 5},
 }
 TEMPLATE = Template(
-    "reminder", "en_US", {"2": "3PM", "1": "Ann's", "name": "🎉"}, "Ann", (TemplateButton(0, "url", "x?y=1"),)
+    "reminder", "en_US", {"2": "3PM", "1": "Ann's", "name": "🎉"}, {"who": "Ann"}, (TemplateButton(0, "url", "x?y=1"),)
 )
 
 

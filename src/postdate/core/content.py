@@ -30,9 +30,13 @@ from postdate.core.resources import ApprovalStatus, Content
 from postdate.core.sender import channel_of
 
 MOST_VARIABLES: Final = 100
+LONGEST_VALUE: Final = 2_000  # characters of what a header or a button of a template is given
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_]{1,64})\s*\}\}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
+_NOT_IN_TEMPLATES: Final = re.compile(
+    r"[\n\r\t]| {5}"
+)  # in a value, by Meta's rule: the words around it may have lines
 
 # What of a type is the body of its template, the richest type first.
 _TEMPLATED: Final = {
@@ -66,6 +70,8 @@ def with_content(command: SendMessage, content: Content | None) -> SendMessage:
     if len(body) > LONGEST_BODY:
         raise Rejected(21617, f"With its variables the body has {len(body)} characters; it may have {LONGEST_BODY}.")
     media = tuple(_url(filled(url, values)) for url in media_of(value))
+    if not body and not media:  # a content has words, so only its variables can leave none
+        raise Rejected(21656, "With these ContentVariables the content says nothing: it has no text and no media.")
     return msgspec.structs.replace(
         command,
         body=body,
@@ -143,22 +149,39 @@ def template_type(types: Mapping[str, Any]) -> str:
 def _template(name: str, content: Content, type_name: str, values: Mapping[str, str]) -> Template:
     value = content.types[type_name]
     if type_name == AUTHENTICATION:
-        code = filled(text_of(type_name, value), values)
+        code = _given(filled(text_of(type_name, value), values))
         return Template(name, content.language, {"1": code}, buttons=(TemplateButton(0, "url", code),))
-    body = str(value.get(_TEMPLATED[type_name], ""))
     return Template(
         name,
         content.language,
-        {one: filled(f"{{{{{one}}}}}", values) for one in names_in(body)},
-        _from_variable(str(value.get("header_text", "")), values),
+        _values_in(str(value.get(_TEMPLATED[type_name], "")), values),
+        _values_in(str(value.get("header_text", "")), values),
         _buttons(value.get("actions", []), values),
     )
 
 
-def _from_variable(text: str, values: Mapping[str, str]) -> str | None:
-    """Return what stands from the first variable on, filled in; None where there is none. Meta knows the rest."""
-    found = _VARIABLE.search(text)
-    return filled(text[found.start() :], values) if found is not None else None
+def _values_in(text: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of a text's variables by their names, in the order they stand in."""
+    return {name: _given(filled(f"{{{{{name}}}}}", values)) for name in names_in(text)}
+
+
+def _given(value: str) -> str:
+    """Return what a template is given; raise Rejected where Meta would refuse it, for it is known here days before."""
+    if not value:
+        raise Rejected(21656, "A WhatsApp template takes no empty variable: each of them needs a value.")
+    if _NOT_IN_TEMPLATES.search(value):
+        raise Rejected(
+            21656, "A variable of a WhatsApp template holds no new line, no tab and no five blanks in a row."
+        )
+    if len(value) > LONGEST_VALUE:
+        raise Rejected(21656, f"A part of the WhatsApp template has {len(value):,} characters, not {LONGEST_VALUE:,}.")
+    return value
+
+
+def _suffix(url: str, values: Mapping[str, str]) -> str | None:
+    """Return what stands from a link's first variable on, filled in; None where it has none. Meta knows the rest."""
+    found = _VARIABLE.search(url)
+    return filled(url[found.start() :], values) if found is not None else None
 
 
 def _buttons(actions: list[dict[str, Any]], values: Mapping[str, str]) -> tuple[TemplateButton, ...]:
@@ -170,11 +193,11 @@ def _buttons(actions: list[dict[str, Any]], values: Mapping[str, str]) -> tuple[
 def _button(index: int, action: Mapping[str, Any], values: Mapping[str, str]) -> TemplateButton | None:
     match action.get("type", "QUICK_REPLY"):
         case "URL":
-            suffix = _from_variable(action.get("url", ""), values)
-            return TemplateButton(index, "url", suffix) if suffix is not None else None
+            suffix = _suffix(action.get("url", ""), values)
+            return TemplateButton(index, "url", _given(suffix)) if suffix is not None else None
         case "COPY_CODE" if action.get("code"):
-            return TemplateButton(index, "copy_code", filled(action["code"], values))
+            return TemplateButton(index, "copy_code", _given(filled(action["code"], values)))
         case "QUICK_REPLY" if action.get("id"):
-            return TemplateButton(index, "quick_reply", filled(action["id"], values))
+            return TemplateButton(index, "quick_reply", _given(filled(action["id"], values)))
         case _:
             return None

@@ -130,13 +130,14 @@ class TemplateButton(msgspec.Struct, frozen=True):
 class Template(msgspec.Struct, frozen=True, omit_defaults=True):
     """A WhatsApp template as it is asked for: its name at Meta's, and the values of its variables, part by part.
 
-    `body` has them by their names, in the order they stand in; a medium in its header is the message's own.
+    `body` and `header` have them by their names, in the order they stand in; a medium in the header is the message's
+    own.
     """
 
     name: str
     language: str
     body: dict[str, str] = {}
-    header: str | None = None
+    header: dict[str, str] = {}
     buttons: tuple[TemplateButton, ...] = ()
 
 

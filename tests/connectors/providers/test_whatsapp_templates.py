@@ -197,10 +197,13 @@ def components(template: Template, *attachments: Attachment) -> Any:
 
 
 VIDEO, PDF, SOUND = (replace(PICTURE, content_type=kind) for kind in ("video/mp4", "application/pdf", "audio/ogg"))
-CODE = {"type": "text", "text": "123"}
+CODE, ANN = ({"type": "text", "text": text} for text in ("123", "Ann"))
 PARTS: list[tuple[Template, tuple[Attachment, ...], Any]] = [
     (Template("t", "en"), (), None),
-    (Template("t", "en", header="Ann"), (), [{"type": "header", "parameters": [{"type": "text", "text": "Ann"}]}]),
+    *(
+        (Template("t", "en", header={name: "Ann"}), (), [{"type": "header", "parameters": [{**ANN, **named}]}])
+        for name, named in (("1", {}), ("who", {"parameter_name": "who"}))
+    ),
     *(
         (Template("t", "en"), (one,), [{"type": "header", "parameters": [{"type": kind, kind: {"link": one.url}}]}])
         for kind, one in (("image", PICTURE), ("video", VIDEO), ("document", PDF))

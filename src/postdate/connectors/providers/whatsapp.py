@@ -90,17 +90,17 @@ class _Failed(msgspec.Struct):
 def template_message(template: Template, header: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what makes a message one of a template, with the values of its variables; `header` is its medium.
 
-    Variables of the body that are all numbers stand in their order, `{"1": "Ann", "2": "10:30"}`; else they go by
-    their names.
+    Variables of a part that are all numbers stand in their order, `{"1": "Ann", "2": "10:30"}`; else they go by their
+    names.
     """
     order: dict[str, Any] = {
         "name": template.name,
         "language": {"policy": "deterministic", "code": template.language},
     }
     parts: list[dict[str, Any]] = []
-    if template.header is not None:
-        header = {"type": "text", "text": template.header}
-    if header is not None:
+    if template.header:
+        parts.append({"type": "header", "parameters": _values(template.header)})
+    elif header is not None:
         parts.append({"type": "header", "parameters": [header]})
     if template.body:
         parts.append({"type": "body", "parameters": _values(template.body)})
@@ -110,10 +110,10 @@ def template_message(template: Template, header: Mapping[str, Any] | None = None
     return {"type": "template", "template": order}
 
 
-def _values(body: Mapping[str, str]) -> list[dict[str, str]]:
-    by_number = all(key.isascii() and key.isdigit() for key in body)
-    keys = sorted(body, key=int) if by_number else list(body)
-    return [{"type": "text", "text": body[key]} | ({} if by_number else {"parameter_name": key}) for key in keys]
+def _values(given: Mapping[str, str]) -> list[dict[str, str]]:
+    by_number = all(key.isascii() and key.isdigit() for key in given)
+    keys = sorted(given, key=int) if by_number else list(given)
+    return [{"type": "text", "text": given[key]} | ({} if by_number else {"parameter_name": key}) for key in keys]
 
 
 def _button(button: TemplateButton) -> dict[str, Any]:
