@@ -95,6 +95,7 @@ MISFITS: list[tuple[str, Any, str]] = [
     ("twilio/quick-reply", {"body": "Come?", "actions": [{"id": "1"}]}, "title"),
     ("twilio/quick-reply", {"body": "Come?", "actions": REPLIES * 6}, "length"),
     ("twilio/call-to-action", {"body": "See", "actions": [{"type": "<b>", "title": "x"}]}, "actions[0].type"),
+    ("twilio/call-to-action", {"body": "See", "actions": [{"type": "a`<b>'\n`'", "title": "x"}]}, "actions[0].type"),
     ("twilio/call-to-action", {"body": "See", "actions": [{"title": "x"}]}, "type"),
     ("twilio/list-picker", {"body": "Which?", "button": "Days", "items": []}, "items"),
     ("twilio/location", {"latitude": 1.5}, "longitude"),
@@ -120,11 +121,25 @@ def test_a_content_has_types(nothing: Any) -> None:
         read_types(nothing)
 
 
-@pytest.mark.parametrize(("value", "code"), [({"a": ["x\0"]}, 20001), ("\0", 20001)])
+@pytest.mark.parametrize(("value", "code"), [({"a": ["x\0"]}, 20001), ("\0", 20001), ({"a": {"\0": "x"}}, 20001)])
 def test_nul_is_refused(value: Any, code: int) -> None:
     with pytest.raises(Rejected) as caught:
         tidied(value)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"twilio/text": {"body": "A"}, "twilioText": {"body": "B"}},
+        {"whatsapp/card": {"body": "A", "headerText": "B", "header_text": "C"}},
+    ],
+)
+def test_nothing_is_said_twice_in_two_spellings(given: dict[str, Any]) -> None:
+    with pytest.raises(Rejected) as caught:
+        read_types(tidied(given))
+    assert (caught.value.code, "twice" in caught.value.detail) == (20001, True)
+    assert tidied({"headerText": None, "header_text": "C"}) == {"header_text": "C"}
 
 
 def test_json_goes_so_deep_and_no_deeper() -> None:

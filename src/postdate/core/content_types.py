@@ -188,12 +188,34 @@ def tidied(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise Rejected(20422, f"The JSON has objects and lists in one another, more than {DEEPEST} deep.")
     if isinstance(value, dict):
-        return {_snake(name): tidied(one, depth + 1) for name, one in value.items() if one is not None}
+        return _tidied_object(value, depth)
     if isinstance(value, list):
         return [tidied(one, depth + 1) for one in value if one is not None]
-    if isinstance(value, str) and "\0" in value:
-        raise Rejected(20001, "A text has a NUL character (U+0000), which no handset can show: remove it.")
+    if isinstance(value, str):
+        _check_text(value)
     return value
+
+
+def _tidied_object(value: dict[str, Any], depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for spelled, one in value.items():
+        if one is None:
+            continue
+        _check_text(spelled)
+        _add(found, _snake(spelled), tidied(one, depth + 1))
+    return found
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise Rejected(20001, "A text has a NUL character (U+0000), which no handset can show: remove it.")
+
+
+def _add(found: dict[str, Any], name: str, value: Any) -> None:
+    """Keep a value; raise Rejected (20001) where it came before, or one of two would be lost without a word."""
+    if name in found:
+        raise Rejected(20001, "The JSON says one thing twice, in two spellings of its name: leave one of them out.")
+    found[name] = value
 
 
 def _snake(name: str) -> str:
@@ -212,10 +234,10 @@ def read_types(given: object) -> dict[str, dict[str, Any]]:
         try:
             msgspec.convert(value, SHAPES[name])
         except msgspec.ValidationError as error:
-            # What it says of a value of theirs stands behind the colon of a choice; where it stands is ours.
-            fault = re.sub("'[^`]*'", "(this one)", str(error))
+            # A value of theirs stands between the first quote and the last; where it stands in the JSON has none.
+            fault = re.sub(r"""(?s)['"].*['"]""", "(this one)", str(error))
             raise Rejected(20001, f"The type {name} does not fit: {fault}.") from None
-        types[name] = value
+        _add(types, name, value)
     return types
 
 
