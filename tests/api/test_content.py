@@ -359,6 +359,24 @@ async def test_the_same_request_is_the_same_though_its_content_was_edited(site: 
     assert (await customer.on("POST", "/Messages.json", other, Idempotency_Key="k")).error == (20409, 409)
 
 
+@pytest.mark.parametrize("body", [None, "Now with {{3}}"])
+async def test_a_repeated_request_has_its_answer_though_its_content_is_no_more(site: Site, body: str | None) -> None:
+    customer = site.customer
+    sid = (await make(customer))["sid"]
+    given = {"From": FROM, "To": TO, "ContentSid": sid, "ContentVariables": '{"2": "3PM"}'}
+    first = await customer.on("POST", "/Messages.json", given, Idempotency_Key="k")
+    if body is None:
+        await customer.call("DELETE", f"{ALL}/{sid}")
+    else:
+        await post(customer, f"{ALL}/{sid}", {"types": {"twilio/text": {"body": body}}}, "PUT")
+    again = await customer.on("POST", "/Messages.json", given, Idempotency_Key="k")
+    assert (again.status, again.json["sid"], again.json["body"]) == (201, first.json["sid"], first.json["body"])
+    for key in ("another", ""):
+        reply = await customer.on("POST", "/Messages.json", given, Idempotency_Key=key)
+        assert reply.error == ((21655 if body is None else 21656), 400)
+    assert [one["sid"] for one in (await customer.list())["messages"]] == [first.json["sid"]]
+
+
 async def test_a_template_is_kept_with_the_message_until_it_is_redacted(site: Site) -> None:
     customer = site.customer
     await site.add_sender(CLINIC, site.service, kind=SenderKind.CHANNEL, sid=site.sid("XE"))

@@ -109,17 +109,24 @@ class Ingest:
 
     def _make(self, account: Account, command: SendMessage) -> tuple[Message, Rejected | None]:
         """Return the message, and why it may not be added unless the same request came before: its time may have
-        come too near only since then."""
+        come too near only since then, or its content have changed."""
+        refusal: Rejected | None = None
         if command.options.content_sid is not None:
-            command = with_content(command, self._content(account, command.options.content_sid))
+            try:
+                command = with_content(command, self._content(account, command.options.content_sid))
+            except Rejected as error:
+                if command.idempotency_key is None:
+                    raise
+                refusal = error
         context, at, chance = self._context(account, command), self._clock.now(), next(self._chances)
         try:
-            return to_message(command, context, at, chance), None
+            return to_message(command, context, at, chance), refusal
         except Rejected as error:
             if command.idempotency_key is None or error.code != 35114:
                 raise
             # It is never added with this time: only its key is looked for.
-            return to_message(_replace(command, send_at=at), _replace(context, window=_ANY_TIME), at, chance), error
+            message = to_message(_replace(command, send_at=at), _replace(context, window=_ANY_TIME), at, chance)
+            return message, refusal or error
 
     def _context(self, account: Account, command: SendMessage) -> Context:
         service = self._directory.find(Service, command.service_sid)
