@@ -88,3 +88,10 @@ def test_a_message_is_made_of_a_content(commands: Commands, service: str) -> Non
     assert commands.run("messages", "send", *to, *said, "--json").json["body"] == "Hi there, see you at 3 = 15"
     scheduled = commands.run("messages", "schedule", *to, "--in", "2h", *said, "--variable", "1=Ann", "--json").json
     assert (scheduled["status"], scheduled["body"]) == ("scheduled", "Hi Ann, see you at 3 = 15")
+
+
+def test_a_file_that_is_too_deep_is_no_json(commands: Commands, tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    ran = commands.run("contents", "add", "--file", str(path))
+    assert (ran.code, "cannot be read as JSON" in ran.err) == (1, True)

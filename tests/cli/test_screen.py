@@ -3,7 +3,16 @@
 import pytest
 
 from postdate.cli.record import Record
-from postdate.cli.screen import STATUS_STYLES, full_time, rate_text, short_time, speed_text, status_text
+from postdate.cli.screen import (
+    STATUS_STYLES,
+    full_time,
+    listing,
+    rate_text,
+    short_time,
+    show_list,
+    speed_text,
+    status_text,
+)
 from postdate.core.instant import Instant, parse_instant
 from postdate.core.message import Status
 
@@ -81,3 +90,26 @@ def test_a_field_is_read_as_a_person_does(value: object, text: str) -> None:
 def test_what_is_no_object_is_no_record(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Record.parse(body)
+
+
+@pytest.mark.parametrize("said", ["[/] [red]x", "[bold]", ":smile:", "a[1]"])
+def test_what_looks_like_markup_is_text(said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = listing("SID", "NAME")
+    table.add_row("SM1", said)
+    show_list(table, "nothing")
+    assert capsys.readouterr().out.splitlines()[1].split(maxsplit=1)[1].strip() == said
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x1b]0;x\x07\x1b[2J", "\ufffd]0;x\ufffd\ufffd[2J"),
+        ("\x9b31m", "\ufffd31m"),
+        ("paid\rdue", "paid\ufffddue"),
+        ("a\r\nb\n\tc", "a\r\nb\n\tc"),
+        ({"body": "\x9b2J"}, '{"body": "\ufffd2J"}'),
+        ("é 日本 😀", "é 日本 😀"),
+    ],
+)
+def test_nobody_steers_the_terminal_of_who_reads(said: object, shown: str) -> None:
+    assert Record({"body": said}).text("body") == shown

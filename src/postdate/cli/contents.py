@@ -69,7 +69,7 @@ def variables(pairs: Sequence[str]) -> dict[str, str]:
 def _read(file: str) -> dict[str, Any]:
     try:
         found = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise Trouble(f"{file} cannot be read as JSON.") from None
     if not isinstance(found, dict):
         raise Trouble(f'{file} is no JSON object, such as {{"language": "en", "types": ...}}.')

@@ -1,8 +1,12 @@
 """A resource as the API gave it, read field by field: what a node does not send (yet) is empty, and never a crash."""
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+# What steers a terminal, and so may not come from whoever writes a message or a name; lines and tabs may.
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 class Record:
@@ -25,7 +29,7 @@ class Record:
         return self._fields.get(name) is not None
 
     def text(self, name: str) -> str:
-        """Return a field as a person reads it; empty where it is absent or null."""
+        """Return a field as a person reads it, and nothing that steers a terminal; empty where it is absent or null."""
         value = self._fields.get(name)
         if value is None:
             return ""
@@ -33,7 +37,7 @@ class Record:
             return "yes" if value else "no"
         if isinstance(value, float) and value.is_integer():
             return str(int(value))
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return _STEERING.sub("\ufffd", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
     def flag(self, name: str) -> bool:
         """Say whether a field is true."""

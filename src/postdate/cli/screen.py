@@ -39,8 +39,8 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def console() -> Console:
-    """Return the screen that answers go to."""
-    return Console(highlight=False, soft_wrap=False)
+    """Return the screen that answers go to; what stands in brackets or between colons is text like any other."""
+    return Console(highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def status_text(record: Record) -> Text:
