@@ -197,10 +197,13 @@ class Gateway:
             server.server_close()
 
 
-@pytest.fixture(scope="module")
-def on_air(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Commands, Gateway]]:
-    """A node by the machine's clock, with a connection to a gateway and a number that goes out by it."""
-    with Gateway().serving() as gateway, running_node(tmp_path_factory.mktemp("air"), test_clock=False) as node:
+@pytest.fixture
+def on_air(tmp_path: Path) -> Iterator[tuple[Commands, Gateway]]:
+    """A node by the machine's clock, with a connection to a gateway and a number that goes out by it.
+
+    Each test has its own: a gateway that was busy in one is left alone for a while, and others would wait for it.
+    """
+    with Gateway().serving() as gateway, running_node(tmp_path, test_clock=False) as node:
         commands = node.commands
         assert add(commands, "air", "--set", f"url={gateway.url}").code == 0
         gateway.events_url = commands.run("connections", "show", "air", "--json").json["events_url"]
@@ -240,7 +243,7 @@ def test_a_test_says_how_far_it_came(
 ) -> None:
     commands, gateway = on_air
     gateway.status, gateway.reports = status, reports
-    ran = commands.run("connections", "test", "air", "--to", TO, "--wait", "1.5", columns=200)
+    ran = commands.run("connections", "test", "air", "--to", TO, "--wait", "3", columns=200)
     gateway.status, gateway.reports = 201, None
     assert ran.code == code, ran
     assert told in ran.out + ran.err
