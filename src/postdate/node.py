@@ -126,7 +126,7 @@ class Node:
         self.inquiries.find = self.lanes.find
         self.lanes.policy_of, self.lanes.media_of_closed = self.carriers.policy_of, self.carriers.media_of
         await self._open_connections()
-        self.lanes.may_send = lambda message: self.directory.may_send(message.account_sid)
+        self.lanes.may_send = self.directory.may_send
         await self.lanes.open(self._find_sender, self._is_smart, self._media_url, self._chance)
         self.directory.sender_changed = self.lanes.follow
         self.lanes.broken = self._broke

@@ -368,9 +368,14 @@ class WatchedStore:
         return await self._through("dispatch", lambda: self.real.dispatch(sids, decide, at, ahead))
 
     async def claim(
-        self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
+        self,
+        sids: Sequence[str],
+        run: str,
+        free_at: Sequence[tuple[str, Instant]],
+        at: Instant,
+        may_send: Callable[[str], bool] = lambda account_sid: True,
     ) -> list[Message]:
-        return await self._through("claim", lambda: self.real.claim(sids, run, free_at, at))
+        return await self._through("claim", lambda: self.real.claim(sids, run, free_at, at, may_send))
 
     async def record(self, results: Sequence[Result], run: str, at: Instant) -> None:
         await self._through("record", lambda: self.real.record(results, run, at))
@@ -623,7 +628,7 @@ class Flow:
         await self.carrier.open(self._take)
         self.lanes.connections[CONNECTION] = OpenConnection(CONNECTION, self.carrier, setup.doubt)
         await self.lanes.open(self._find_sender, self._is_smart, lambda sid: f"http://node/{sid}", lambda: setup.chance)
-        self.lanes.may_send = lambda message: self.directory.may_send(message.account_sid)
+        self.lanes.may_send = self.directory.may_send
         self.directory.sender_changed = self.lanes.follow
         ways = Ways(
             to_lane=self.lanes.put,

@@ -407,6 +407,59 @@ async def test_a_thousand_messages_are_told_of_each_status_in_order(flow: Flow, 
     assert await flow.outbox() == []
 
 
+def servers(customer: Customer, count: int) -> list[str]:
+    """Return URLs that are one customer's, and of as many servers to whoever shares out places."""
+    return [customer.url.replace("//", f"//server{number}@") for number in range(count)]
+
+
+async def test_servers_without_a_call_left_take_no_place(
+    flow: Flow, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(callbacks, "MOST_TO_ONE_SERVER", 2)
+    slow = Slow()
+    customer.serve = slow
+    for number, url in enumerate(servers(customer, 12)):  # more at once than there are places
+        await flow.send(recipient=recipient(number), callback_url=url)
+    await until(lambda: len(customer.calls) == 4)
+    slow.let.set()
+    await flow.settle()
+    customer.calls.clear()
+    messages = await flow.send_many(20, None, callback_url=customer.url)
+    await flow.settle()
+    assert in_order(customer, messages, ["queued", "sent"])
+    assert await flow.outbox() == []
+
+
+async def test_what_is_handed_over_again_is_told_once(flow: Flow, customer: Customer) -> None:
+    # A read can find rows between their commit and its word.
+    slow = Slow()
+    customer.serve = slow
+    messages = await flow.send_many(3, None, callback_url=customer.url)
+    await until(lambda: len(customer.calls) == 3)
+    await a_moment()
+    flow.callbacks.take(await flow.outbox())
+    slow.let.set()
+    await flow.settle()
+    assert in_order(customer, messages, ["queued", "sent"])
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_what_waits_for_its_next_attempt_comes_first_after_a_restart(
+    flow: Flow, customer: Customer, killed: bool
+) -> None:
+    customer.serve = in_turn(*[answering(503)] * 3)
+    message = await flow.send(None, callback_url=f"{customer.url}#rc=5&rp=all")
+    await flow.settle()
+    await flow.advance(0.8)
+    await deliver(flow, message)
+    await flow.settle()
+    await flow.restart(kill=killed)
+    await flow.settle()
+    await flow.advance(30)
+    assert list(dict.fromkeys(customer.statuses(message))) == LIFE
+
+
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
@@ -466,6 +519,23 @@ async def test_a_server_without_room_holds_up_nobody_whose_calls_are_on_disk(flo
         slow.let.set()
         await flow.settle()
         assert len(one.calls) == 80
+        assert twice(one.told) == []
+
+
+@pytest.mark.usefixtures("little_room")
+async def test_servers_without_room_hold_up_nobody_else(flow: Flow) -> None:
+    slow = Slow()
+    async with two_customers(slow) as (one, other):
+        for number in range(36):
+            await flow.send(recipient=recipient(number), callback_url=servers(one, 2)[number % 2])
+        await until(lambda: len(flow.carrier.sids) == 36)
+        await a_moment()
+        messages = [await flow.send(recipient=recipient(9_000 + n), callback_url=other.url) for n in range(9)]
+        await until(lambda: len(other.calls) == 18, SHORTLY)
+        assert in_order(other, messages, ["queued", "sent"])
+        slow.let.set()
+        await flow.settle()
+        assert len(one.calls) == 72
         assert twice(one.told) == []
 
 

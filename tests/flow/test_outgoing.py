@@ -2,15 +2,17 @@
 
 import asyncio
 import base64
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 import pytest
+import uvloop
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -913,3 +915,32 @@ async def test_after_close_nothing_is_called() -> None:
         await post(client, "http://127.0.0.1:9/")
     with pytest.raises(RuntimeError, match="closed"):
         await client.fetch_media("http://127.0.0.1:9/")
+
+
+def test_what_a_server_says_before_it_is_asked_is_no_answer() -> None:
+    # uvloop, as a node has it, reads before it does what was put off to the next turn.
+    uvloop.run(_call_over_a_connection_that_is_closed_in_words())
+
+
+async def _call_over_a_connection_that_is_closed_in_words() -> None:
+    asked: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                asked.append(await reader.readexactly(3))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with peering(peer) as port:
+        outgoing = Outgoing(LOOPBACK)
+        url = f"http://127.0.0.1:{port}/"
+        await outgoing.post(url, "a=1", {}, PATIENT)
+        goodbye = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        os.write(writers[0].get_extra_info("socket").fileno(), goodbye)
+        result = await outgoing.post(url, "b=2", {}, PATIENT)
+        assert isinstance(result, Answered)
+        assert (result.status, asked) == (200, [b"a=1", b"b=2"])
+        await outgoing.close()

@@ -40,6 +40,7 @@ class News:
         self._on_event: OnEvent | None = None
         self._waiting: deque[_News] = deque()
         self._calls: dict[asyncio.Future[None], _News] = {}
+        self._told: BaseException | None = None
         self._again: Agenda[_News] = Agenda(wire, self._put)
 
     @property
@@ -97,7 +98,8 @@ class News:
         news = self._calls.pop(call)
         error = None if call.cancelled() else call.exception()
         self._done(news, taken=error is None and not call.cancelled())
-        if error is not None:
+        if error is not None and error is not self._told:  # many share one commit, and its failure
+            self._told = error
             message = "a carrier event could not be kept; the carrier was asked to deliver it again"
             asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
         self._call()

@@ -10,41 +10,33 @@ disk until there is room again.
 
 import asyncio
 import heapq
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import msgspec
 
 from postdate.clock import Clock
-from postdate.core.call_shown import shown_request, shown_result
 from postdate.core.callback import (
-    CallbackPolicy,
-    CallbackResult,
-    InvalidCallbackUrl,
     is_delivered,
     next_attempt,
-    parse_overrides,
     policy_after,
-    split_credentials,
 )
-from postdate.core.callback_form import StatusChange, sign_text, status_form
+from postdate.core.callback_form import sign_text, status_form
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.flow.alarm import Alarm
+from postdate.flow.callback_rows import called_of, change_of, policy_of, server_of
 from postdate.flow.directory import Directory
 from postdate.flow.outgoing import Outgoing
-from postdate.store.contract import CallbackRow, Called, Settled, Store, StoreError
+from postdate.store.contract import CallbackRow, Settled, Store, StoreError
 
 MOST_AT_ONCE = 128
 MOST_TO_ONE_SERVER = 32
-MOST_KEPT = 50_000  # calls in memory, of 700 bytes each; those that wait for their next attempt come on top
+MOST_KEPT = 50_000  # calls in memory, mostly of 700 bytes; those that wait for their next attempt come on top
 MOST_KEPT_OF_ONE_SERVER = 10_000
 MOST_READ = 2_500
 MOST_IN_A_COMMIT = 1_024
 GATHER = 10 * MILLISECOND  # settlements are in no hurry: a few more share each transaction
-_KNOWN_URLS = 4_096
 _FAR = Instant(2**62)
 _AFTER_TROUBLE = 1 * SECOND
 
@@ -71,7 +63,7 @@ class Callbacks:
         self._clock = clock
         self._chance = chance
         self._alarm = Alarm(clock)
-        self._lines: dict[str, deque[CallbackRow]] = {}  # by message, in its order; the first one's turn is now
+        self._lines: dict[str, list[CallbackRow]] = {}  # by message, in its order; the first one's turn is now
         self._servers: dict[str, _Server] = {}
         self._ready: dict[str, None] = {}  # servers that only the limit of all calls holds up, in turn
         self._again: list[tuple[Instant, str, CallbackRow]] = []  # a heap: those to be tried again, later
@@ -79,6 +71,7 @@ class Callbacks:
         self._under_way = 0
         self._calling: set[asyncio.Task[None]] = set()
         self._behind = True  # calls may be on disk that are not in memory, of servers that have room
+        self._full = False  # there is no room for any; until a quarter of it is free again nothing is read
         self._reading = False
         self._arrived: list[CallbackRow] = []  # written while the outbox was read
         self._settled_of_late: set[str] = set()  # while the outbox is read
@@ -108,10 +101,8 @@ class Callbacks:
                 self._arrived.append(row)  # what was on disk before comes first
             elif self._behind:
                 return  # on disk, to be read with what came before
-            elif self._kept >= MOST_KEPT:
-                self._read_on()
-            elif not self._is_full(row):
-                self._keep(row)
+            elif not self._is_known(row):  # a read may have found it just before its commit was heard of
+                self._find_room(row)
 
     def wake(self) -> None:
         """Look into the outbox: something may have been written."""
@@ -139,7 +130,7 @@ class Callbacks:
     # -- what is kept in memory --------------------------------------------------------------------------------------
 
     def _server(self, url: str) -> _Server:
-        key = _server_of(url)
+        key = server_of(url)
         server = self._servers.get(key)
         if server is None:
             server = self._servers[key] = _Server()
@@ -147,11 +138,19 @@ class Callbacks:
 
     def _is_full(self, row: CallbackRow) -> bool:
         """Say whether its server's share of the memory is used up; then it stays on disk."""
-        server = self._servers.get(_server_of(row.url))
+        server = self._servers.get(server_of(row.url))
         if server is None or not (server.behind or server.kept >= MOST_KEPT_OF_ONE_SERVER):
             return False
         server.behind = True
         return True
+
+    def _find_room(self, row: CallbackRow) -> None:
+        """Keep a call where there is room; else it stays on disk, to be read later."""
+        if self._kept >= MOST_KEPT:
+            self._full = True
+            self._read_on()
+        elif not self._is_full(row):
+            self._keep(row)
 
     def _keep(self, row: CallbackRow) -> None:
         line = self._lines.get(row.message_sid)
@@ -159,7 +158,7 @@ class Callbacks:
             line.append(row)
             self._count(self._server(row.url), 1)
             return
-        self._lines[row.message_sid] = deque((row,))
+        self._lines[row.message_sid] = [row]
         if row.attempts and row.due_at > self._clock.now():
             heapq.heappush(self._again, (row.due_at, row.id, row))
             return
@@ -172,7 +171,7 @@ class Callbacks:
 
     def _forget(self, row: CallbackRow) -> None:
         """Make room of one call; read on where that is worth it."""
-        key = _server_of(row.url)
+        key = server_of(row.url)
         server = self._servers[key]
         self._count(server, -1)
         if server.behind:
@@ -180,7 +179,8 @@ class Callbacks:
                 self._read_on()
         elif not server.kept:
             del self._servers[key]
-        if self._behind and 2 * self._kept <= MOST_KEPT:
+        if self._full and 4 * self._kept <= 3 * MOST_KEPT:
+            self._full = False
             self._alarm.wake()
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class Callbacks:
         self._alarm.wake()
 
     def _may_read(self) -> bool:
-        if not self._behind or 2 * self._kept > MOST_KEPT:
+        if not self._behind or self._full:
             return False
         return self._read_at is None or self._read_at <= self._clock.monotonic()
 
@@ -204,7 +204,9 @@ class Callbacks:
                 busy += [key + end for end in "/?#"]  # not the server whose port begins alike
             elif not server.kept:
                 del self._servers[key]
-        limit = MOST_READ + sum(map(len, self._lines.values()))  # what is in memory is on disk too
+        # What is in memory is on disk too, and is read again, but for that of servers whose share is used up.
+        known = len(self._again) + sum(server.kept for server in self._servers.values() if not server.behind)
+        limit = MOST_READ + known
         self._reading = True
         try:
             rows = await self._store.due_callbacks(_FAR, busy, limit)
@@ -214,21 +216,21 @@ class Callbacks:
         finally:
             self._reading = False
             arrived, self._arrived = self._arrived, []
-        for row in rows:
-            if not self._is_known(row) and not self._is_full(row):
-                self._keep(row)
+        for row in sorted(rows, key=lambda row: row.id):  # of a message in its order: one to be tried again is due late
+            if not self._is_known(row):
+                self._find_room(row)
         self._behind |= len(rows) == limit
         self.take([row for row in arrived if not self._is_known(row)])
         self._settled_of_late.clear()
 
     def _is_known(self, row: CallbackRow) -> bool:
         line = self._lines.get(row.message_sid, ())
-        return row.id in self._settled_of_late or any(row.id == one.id for one in line)
+        return any([row.id == one.id for one in line]) or row.id in self._settled_of_late
 
     # -- whose turn it is --------------------------------------------------------------------------------------------
 
     def _enqueue(self, row: CallbackRow) -> None:
-        key = _server_of(row.url)
+        key = server_of(row.url)
         self._servers[key].waiting.append(row)
         self._begin(key)
 
@@ -260,11 +262,15 @@ class Callbacks:
     def _ended(self, server: _Server, key: str) -> None:
         server.under_way -= 1
         self._under_way -= 1
-        if self._ready:  # each server in its turn
+        if not self._ready:
+            self._begin(key)
+            return
+        if server.waiting:
             self._ready[key] = None
+        while self._ready and self._under_way < MOST_AT_ONCE:  # each server in its turn; some have nothing left
             key = next(iter(self._ready))
             del self._ready[key]
-        self._begin(key)
+            self._begin(key)
 
     def _begin_again(self) -> None:
         """Begin those whose time has come to be tried again."""
@@ -278,22 +284,22 @@ class Callbacks:
 
     async def _call(self, row: CallbackRow) -> None:
         """Make one attempt and settle it."""
-        policy = _policy(row.url)
-        if policy is None:
+        policy, token = policy_of(row.url), self._directory.find_token(row.account_sid)
+        if policy is None or token is None:  # an account that is gone: nobody could check the signature
             self.given_up += 1
             self._settle(row, Settled(row.due_at, row.id, None))
             return
         began = self._clock.now()
         first_at = row.first_at if row.attempts else began
-        form, signed = status_form(_change(row))
+        form, signed = status_form(change_of(row))
         headers = {
-            "X-Twilio-Signature": sign_text(row.url, signed, self._directory.token_of(row.account_sid)),
+            "X-Twilio-Signature": sign_text(row.url, signed, token),
             "I-Twilio-Idempotency-Token": row.id,
         }
         left = policy_after(policy, began - first_at) if row.attempts else policy
         result = await self._outgoing.post(row.url, form, headers, left)
         now = self._clock.now()
-        made = _made(row, form, began, now, result)
+        made = called_of(row, form, began, now, result)
         wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
         if wait is None:
             self.delivered += is_delivered(result)
@@ -346,7 +352,7 @@ class Callbacks:
             return
         if self._reading:
             self._settled_of_late.add(row.id)
-        line.popleft()
+        del line[0]
         if line:
             self._enqueue(line[0])
         else:
@@ -359,39 +365,3 @@ class Callbacks:
         if self._behind and self._read_at is not None:
             wakes.append(self._read_at)
         return Monotonic(min(wakes)) if wakes else None
-
-
-@lru_cache(maxsize=_KNOWN_URLS)
-def _server_of(url: str) -> str:
-    """Return the beginning of a URL up to its path: calls to one server share its places."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
-
-
-@lru_cache(maxsize=_KNOWN_URLS)
-def _policy(url: str) -> CallbackPolicy | None:
-    """Return what the URL asks for behind its #; None where that cannot be read."""
-    try:
-        return parse_overrides(url)
-    except InvalidCallbackUrl:
-        return None
-
-
-@lru_cache(maxsize=_KNOWN_URLS)
-def _shown_url(url: str) -> str:
-    return split_credentials(url)[0]
-
-
-def _change(row: CallbackRow) -> StatusChange:
-    return StatusChange(
-        row.account_sid, row.message_sid, row.status, row.recipient, row.sender, row.service_sid, row.error_code
-    )
-
-
-def _made(row: CallbackRow, form: str, began: Instant, ended: Instant, result: CallbackResult) -> Called:
-    """Return what is kept of an attempt: nothing of it that could sign in anywhere."""
-    code, fault, answer = shown_result(result)
-    return Called(
-        0, began, row.account_sid, row.message_sid, row.status, _shown_url(row.url), row.attempts + 1,
-        ended - began, code, fault, shown_request(form), answer,
-    )  # fmt: skip

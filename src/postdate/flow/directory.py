@@ -71,8 +71,13 @@ class Directory:
             raise StoreUnavailable(_OTHER_KEY) from None
 
     def token_of(self, account_sid: str) -> str:
-        """Return an account's auth token, for signing callbacks."""
+        """Return the auth token of an account that is there."""
         return self._tokens[account_sid].decode()
+
+    def find_token(self, account_sid: str) -> str | None:
+        """Return an account's auth token, None where there is no such account."""
+        token = self._tokens.get(account_sid)
+        return token.decode() if token is not None else None
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Lanes:
         self.inquire: Inquire = lambda message, submission, connection: None
         # The policy of a connection that is configured and not open now, by its identity; None where there is none.
         self.policy_of: Callable[[str], DoubtPolicy | None] = lambda identity: None
-        self.may_send: Callable[[Message], bool] = lambda message: True  # its account is active
+        self.may_send: Callable[[str], bool] = lambda account_sid: True
         self.media_of_closed: Callable[[str], int] = lambda name: MOST_MEDIA
         self._unopened: dict[str, list[Message]] = {}  # in doubt, until the connection of that identity opens
         self._settling: set[asyncio.Task[None]] = set()
@@ -234,11 +234,6 @@ class Lanes:
     async def _claim_all(self, bookings: Sequence[Booking], claim: str) -> Sequence[Sequence[Message]]:
         sids = [sid for booking in bookings for sid in booking.sids]
         free_at = [(b.sender_sid, b.free_at) for b in bookings if b.free_at is not None]
-        won: dict[str, Message] = {}
-        for message in await self._store.claim(sids, claim, free_at, self._clock.now()):
-            if self.may_send(message):
-                won[message.sid] = message
-            else:
-                doubted = message.doubt_at is not None
-                self._recorder.put(Doubted(message.sid) if doubted else Failed(message.sid, 30002))
+        claimed = await self._store.claim(sids, claim, free_at, self._clock.now(), self.may_send)
+        won = {message.sid: message for message in claimed}
         return [[won[sid] for sid in booking.sids if sid in won] for booking in bookings]

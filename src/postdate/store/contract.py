@@ -293,11 +293,17 @@ class Store(Protocol):
         """
 
     async def claim(
-        self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
+        self,
+        sids: Sequence[str],
+        run: str,
+        free_at: Sequence[tuple[str, Instant]],
+        at: Instant,
+        may_send: Callable[[str], bool] = lambda account_sid: True,
     ) -> list[Message]:
         """Claim hand-offs for `run` and keep when each sender is free again; return the messages that were won.
 
-        What its recipient has opted out of since it was decided fails with 21610; is it in doubt, it stays so.
+        What its recipient has opted out of since it was decided fails with 21610, what its account may not send any
+        more with 30002; is it in doubt, it stays so. `may_send` is asked in the transaction, maybe on another thread.
         """
 
     async def record(self, results: Sequence[Result], run: str, at: Instant) -> None:

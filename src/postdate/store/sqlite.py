@@ -20,7 +20,7 @@ from postdate.core.instant import Instant
 from postdate.core.message import Event, Message, Status, after
 from postdate.core.resources import Resource, unique_key
 from postdate.core.tally import Count, hour_of, late
-from postdate.core.trail import MOST, MOST_BACK, Kind, entry, time_field
+from postdate.core.trail import MOST, Kind, entry, time_field
 from postdate.store.contract import (
     EPOCH,
     Added,
@@ -54,7 +54,7 @@ from postdate.store.sqlite_dispatch import SqliteDispatch, timer_of
 from postdate.store.sqlite_inbound import SqliteInbound
 from postdate.store.sqlite_media import SqliteMedia
 from postdate.store.sqlite_views import Limits, SqliteViews
-from postdate.store.standing import Standing, can_be_claimed, news, told
+from postdate.store.standing import Standing, news, told
 from postdate.store.statements import load_migrations, load_statements
 from postdate.store.writer import Readers, Writer
 
@@ -301,26 +301,24 @@ class SqliteStore(SqliteAudit):
     # -- claim, record -------------------------------------------------------------------------------------------------
 
     async def claim(
-        self, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
+        self,
+        sids: Sequence[str],
+        run: str,
+        free_at: Sequence[tuple[str, Instant]],
+        at: Instant,
+        may_send: Callable[[str], bool] = lambda account_sid: True,
     ) -> list[Message]:
         """Claim hand-offs for `run`; return the messages that were won."""
-        return await self._writer.run(lambda db: self._claim(db, sids, run, free_at, at))
 
-    def _claim(
-        self, db: apsw.Connection, sids: Sequence[str], run: str, free_at: Sequence[tuple[str, Instant]], at: Instant
-    ) -> list[Message]:
-        found = _messages.decode(self._get(db, "read_batch", _json(list(dict.fromkeys(sids)))))
-        free = [m for m in found if can_be_claimed(m.status, m.claim)]
-        if stopped := self._dispatches.opted_out(db, free):
-            self._record(db, list(stopped.values()), "", at)
-        won = [m for m in free if m.sid not in stopped]
-        self._do(db, "claim", _json([m.sid for m in won]), run, at, entry(Kind.CLAIMED, at), MOST_BACK)
-        if free_at:
-            self._do(db, "keep_lanes", _json(free_at))
-        return [
-            msgspec.structs.replace(m, status=Status.SENDING, claim=run, attempts=m.attempts + 1, updated_at=at)
-            for m in won
-        ]
+        def claim(db: apsw.Connection) -> list[Message]:
+            won, stopped = self._dispatches.claim(db, sids, run, at, may_send)
+            if stopped:
+                self._record(db, stopped, "", at)
+            if free_at:
+                self._do(db, "keep_lanes", _json(free_at))
+            return won
+
+        return await self._writer.run(claim)
 
     def _standings(self, db: apsw.Connection, sids: Iterable[str]) -> dict[str, Standing]:
         return {s.sid: s for s in _standings.decode(self._get(db, "standings", _json(list(sids))))}

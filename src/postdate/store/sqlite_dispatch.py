@@ -11,14 +11,15 @@ from postdate.core.decision import Assign, Decision, Hold, Refuse
 from postdate.core.instant import Instant
 from postdate.core.message import Message, Status, is_undecided
 from postdate.core.tally import Count
-from postdate.core.trail import MOST, Kind, entry, time_field
-from postdate.store.contract import Decide, Dispatched, Doubted, Due, Failed
+from postdate.core.trail import MOST, MOST_BACK, Kind, entry, time_field
+from postdate.store.contract import Decide, Dispatched, Doubted, Due, Failed, Result
 from postdate.store.decided import decided_message, is_sticky, leaving
-from postdate.store.standing import told
+from postdate.store.standing import can_be_claimed, told
 
 _Decided = tuple[Due, Decision, Message]  # as it was, and as it is now
 
 _due = msgspec.json.Decoder(list[Due])
+_messages = msgspec.json.Decoder(list[Message])
 _sids = msgspec.json.Decoder(list[str])
 
 
@@ -66,12 +67,29 @@ class SqliteDispatch:
             self._do(db, "keep_sticky", _json(sticky))
         return answer
 
-    def opted_out(self, db: apsw.Connection, messages: Sequence[Message]) -> dict[str, Failed | Doubted]:
-        """Return what becomes of those among `messages` that their recipients opted out of while they waited."""
-        stopped = set(_sids.decode(self._get(db, "opted_out_of", _json([m.sid for m in messages]))))
-        return {
-            m.sid: Failed(m.sid, 21610) if m.doubt_at is None else Doubted(m.sid) for m in messages if m.sid in stopped
-        }
+    def claim(
+        self, db: apsw.Connection, sids: Sequence[str], run: str, at: Instant, may_send: Callable[[str], bool]
+    ) -> tuple[list[Message], list[Result]]:
+        """Claim those of `sids` that may go; return them as they are now, and what becomes of those that may not."""
+        found = _messages.decode(self._get(db, "read_batch", _json(list(dict.fromkeys(sids)))))
+        free = [m for m in found if can_be_claimed(m.status, m.claim)]
+        codes = self._stopped(db, free, may_send)
+        won = [m for m in free if m.sid not in codes]
+        self._do(db, "claim", _json([m.sid for m in won]), run, at, entry(Kind.CLAIMED, at), MOST_BACK)
+        stopped: list[Result] = [
+            Failed(m.sid, codes[m.sid]) if m.doubt_at is None else Doubted(m.sid) for m in free if m.sid in codes
+        ]
+        return [
+            msgspec.structs.replace(m, status=Status.SENDING, claim=run, attempts=m.attempts + 1, updated_at=at)
+            for m in won
+        ], stopped
+
+    def _stopped(
+        self, db: apsw.Connection, messages: Sequence[Message], may_send: Callable[[str], bool]
+    ) -> dict[str, int]:
+        """Return which may not go any more for what happened while they waited, and why."""
+        opted_out = _sids.decode(self._get(db, "opted_out_of", _json([m.sid for m in messages])))
+        return dict.fromkeys(opted_out, 21610) | {m.sid: 30002 for m in messages if not may_send(m.account_sid)}
 
     def _write_assigned(self, db: apsw.Connection, decided: Sequence[_Decided], at: Instant) -> None:
         assigned = [now for due, decision, now in decided if isinstance(decision, Assign) and now is not due.message]

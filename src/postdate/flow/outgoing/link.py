@@ -143,6 +143,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of the answer."""
+        if self._request:  # no answer to what has not been asked yet: a kept connection that says why it ends
+            self._fail(HungUp())
         if self._waiting is None:  # nobody asked
             self.close()
             return
