@@ -29,6 +29,15 @@ def add(commands: Commands, name: str, *more: str) -> Ran:
     return known.run("connections", "add", name, "--kind", "plain-http", *url, "--secret", "token", *more)
 
 
+def test_a_whatsapp_connection_leads_on_to_a_channel_sender(commands: Commands) -> None:
+    known = Commands(commands.data, {**commands.environment, "POSTDATE_SECRET_ACCESS_TOKEN": HUSH})
+    settings = ("--set", "phone_number_id=1", "--secret", "access_token")
+    added = known.run("connections", "add", "meta", "--kind", "whatsapp", *settings, columns=200)
+    assert added.code == 0, added
+    assert "ChannelSenders with Sender=whatsapp:+NUMBER and Connection=meta" in added.out
+    assert "numbers register" not in added.out
+
+
 def test_add_show_update_remove(commands: Commands) -> None:
     added = add(commands, "front", "--mps", "2.5", "--doubt", "retry", "--set", "in_flight=7")
     assert added.code == 0, added

@@ -198,7 +198,11 @@ def add(
 
 def _show_new(found: Record, name: str) -> None:
     _show(found)
-    say("", [f"Next, a number that goes out by it: postdate numbers register NUMBER --connection {name}"])
+    if found.text("kind") == "whatsapp":
+        way = f"POST /postdate/v1/ChannelSenders with Sender=whatsapp:+NUMBER and Connection={name}"
+        say("", [f"Next, a sender that goes out by it: {way}"])
+    else:
+        say("", [f"Next, a number that goes out by it: postdate numbers register NUMBER --connection {name}"])
 
 
 @app.command()
