@@ -235,8 +235,11 @@ def test_every_number_of_an_error_is_one_that_pywa_knows() -> None:
 FROM_HANDSET = ("whatsapp:+16505551234", "whatsapp:+15550783881")
 
 
-def heard_as(body: str) -> list[CarrierEvent]:
-    return [Inbound(*FROM_HANDSET, body, carrier_ref=WAMID)]
+def heard_as(body: str, *media_urls: str) -> list[CarrierEvent]:
+    return [Inbound(*FROM_HANDSET, body, media_urls=media_urls, carrier_ref=WAMID)]
+
+
+LINK = "http://127.0.0.1:4010/v24.0/m1"  # what answers with where the medium is
 
 
 MEDIUM = {"mime_type": "image/jpeg", "sha256": "x", "id": "m1"}
@@ -275,9 +278,10 @@ EVENTS: dict[str, tuple[dict[str, Any], list[CarrierEvent]]] = {
         ),
         heard_as("Ten"),
     ),
-    "a picture": (webhook(message("image", image=MEDIUM | {"caption": "look"})), heard_as("look")),
-    "a document": (webhook(message("document", document=MEDIUM | {"filename": "a.pdf"})), heard_as("")),
-    "a sticker": (webhook(message("sticker", sticker=MEDIUM | {"animated": False})), heard_as("")),
+    "a picture": (webhook(message("image", image=MEDIUM | {"caption": "look"})), heard_as("look", LINK)),
+    "a picture whose id is none": (webhook(message("image", image=MEDIUM | {"id": "../m1"})), heard_as("")),
+    "a document": (webhook(message("document", document=MEDIUM | {"filename": "a.pdf"})), heard_as("", LINK)),
+    "a sticker": (webhook(message("sticker", sticker=MEDIUM | {"animated": False})), heard_as("", LINK)),
     "a reaction": (webhook(message("reaction", reaction={"message_id": WAMID, "emoji": "🙂"})), []),
     "a place": (webhook(message("location", location={"latitude": 1, "longitude": 2})), []),
     "nothing that is supported": (webhook(message("unsupported", errors=[{"code": 131051}])), []),

@@ -127,7 +127,8 @@ class WhatsApp:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._url = f"{settings.base_url.rstrip('/')}/{settings.version}/{settings.phone_number_id}/messages"
+        self._graph = f"{settings.base_url.rstrip('/')}/{settings.version}"
+        self._url = f"{self._graph}/{settings.phone_number_id}/messages"
         self._headers = {
             "Authorization": f"Bearer {settings.access_token}",
             "Content-Type": "application/json",
@@ -171,7 +172,7 @@ class WhatsApp:
             right = hmac.new(self._settings.app_secret.encode(), call.body, hashlib.sha256).hexdigest()
             if not same(f"sha256={right}", call.headers.get("x-hub-signature-256", "")):
                 raise Untrusted("The webhook is not signed with this connection's app_secret.")
-        return Heard(read_webhook(call.body, call.sid), status=200)
+        return Heard(read_webhook(call.body, call.sid, self._graph), status=200)
 
     def _subscribed(self, call: Call) -> Heard:
         asked = dict(call.query)

@@ -1,7 +1,7 @@
 """What WhatsApp's Cloud API tells: statuses of messages, messages from handsets, and its numbers of errors.
 
-Checked against the schemas of Meta's OpenAPI document. Statuses may come in any order. Media of inbound messages are
-behind the access token at Meta's and do not come along; their captions do. Reactions, places and contacts, and people
+Checked against the schemas of Meta's OpenAPI document. Statuses may come in any order. Of media in inbound messages a
+link comes along, which tells whoever has the access token where they are. Reactions, places and contacts, and people
 who show a name in place of their number, are not heard.
 """
 
@@ -17,6 +17,7 @@ from postdate.connectors.providers.reading import MOST_EVENTS, Id, LongText, dec
 from postdate.core.message import Event
 
 _DIGITS: Final = re.compile(r"[0-9]{5,20}")
+_MEDIUM_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 # Meta's numbers, and what the customer is told: as Twilio translates them where it does.
 CODES: Final = {
@@ -70,6 +71,7 @@ class _Text(msgspec.Struct):
 
 
 class _Medium(msgspec.Struct):
+    id: str = ""
     caption: LongText = ""
 
 
@@ -99,6 +101,11 @@ class _Message(msgspec.Struct):
     document: _Medium | None = None
     sticker: _Medium | None = None
 
+    @property
+    def medium(self) -> _Medium | None:
+        media = (self.image, self.video, self.audio, self.document, self.sticker)
+        return next((medium for medium in media if medium is not None), None)
+
 
 class _Number(msgspec.Struct):
     display_phone_number: str = ""
@@ -123,13 +130,16 @@ class _Webhook(msgspec.Struct):
     entry: list[_Entry]
 
 
-def read_webhook(body: bytes, sid: str | None) -> list[CarrierEvent]:
-    """Read what Meta POSTed, all of it or BadEvent; `sid` is the message that the URL was made for, if any."""
+def read_webhook(body: bytes, sid: str | None, graph: str) -> list[CarrierEvent]:
+    """Read what Meta POSTed, all of it or BadEvent; `sid` is the message that the URL was made for, if any.
+
+    `graph` is the address of the Graph API with its version: below it are media by their ids.
+    """
     events: list[CarrierEvent] = []
     for value in _values(decode_event(body, _Webhook)):
         events += (receipt for status in value.statuses if (receipt := _receipt(status, sid)) is not None)
         ours = "".join(filter(str.isdigit, value.metadata.display_phone_number))
-        events += (inbound for message in value.messages if (inbound := _inbound(message, ours)) is not None)
+        events += (inbound for message in value.messages if (inbound := _inbound(message, ours, graph)) is not None)
         if len(events) > MOST_EVENTS:
             raise BadEvent(f"There are more than {MOST_EVENTS:,} events; send fewer at a time.")
     return events
@@ -152,11 +162,12 @@ def _receipt(told: _Status, sid: str | None) -> Receipt | None:
     return Receipt(told.id, event, code, known_sid(sid, told.biz_opaque_callback_data))
 
 
-def _inbound(told: _Message, ours: str) -> Inbound | None:
-    body = _said(told)
+def _inbound(told: _Message, ours: str, graph: str) -> Inbound | None:
+    body, medium = _said(told), told.medium
     if body is None or told.sender is None or not _DIGITS.fullmatch(told.sender) or not _DIGITS.fullmatch(ours):
         return None
-    return Inbound(f"whatsapp:+{told.sender}", f"whatsapp:+{ours}", body, carrier_ref=told.id)
+    media = (f"{graph}/{medium.id}",) if medium is not None and _MEDIUM_ID.fullmatch(medium.id) else ()
+    return Inbound(f"whatsapp:+{told.sender}", f"whatsapp:+{ours}", body, media_urls=media, carrier_ref=told.id)
 
 
 def _said(told: _Message) -> str | None:
@@ -165,5 +176,4 @@ def _said(told: _Message) -> str | None:
             return body
         case _Message(interactive=_Interactive(button_reply=_Choice(title)) | _Interactive(list_reply=_Choice(title))):
             return title
-    media = (told.image, told.video, told.audio, told.document, told.sticker)
-    return next((medium.caption for medium in media if medium is not None), None)
+    return told.medium.caption if told.medium is not None else None
