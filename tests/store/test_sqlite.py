@@ -644,3 +644,24 @@ async def test_all_that_one_reading_looks_at_is_of_one_moment(store: SqliteStore
         assert await readers.run(count) == 1
     finally:
         await readers.close()
+
+
+@pytest.mark.parametrize("how", ["redacted", "deleted"])
+async def test_what_is_redacted_or_deleted_is_not_left_in_the_file(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "postdate.db"
+    store = SqliteStore(path)
+    await store.open()
+    words = [f"Private words of {number}, which nobody shall find" for number in range(40)]
+    messages = [a_message(number, body=body) for number, body in enumerate(words, start=1)]
+    for message in messages:
+        await bring(store, message, Status.DELIVERED)
+    gone = messages[::2]
+    for message in gone:
+        if how == "redacted":
+            await store.amend(ACCOUNT, message.sid, Amendment(redact=True), later(1))
+        else:
+            assert await store.delete(ACCOUNT, message.sid)
+    await store.close()  # which moves everything from the log into the file
+    left = path.read_bytes()
+    assert [words[n] for n in range(0, 40, 2) if words[n].encode() in left] == []
+    assert all(words[n].encode() in left for n in range(1, 40, 2))

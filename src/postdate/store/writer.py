@@ -38,6 +38,7 @@ def connect(path: Path, *, writer: bool) -> apsw.Connection:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "FULL")
         connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+        connection.pragma("secure_delete", True)  # what is redacted or deleted is overwritten
     connection.pragma("cache_size", -_CACHE_KIB)
     connection.pragma("temp_store", "memory")  # what a savepoint may have to undo: else a file for each large one
     return connection
