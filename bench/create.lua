@@ -1,6 +1,8 @@
 -- wrk: the POST that Twilio's Python library makes for a scheduled message, to another number each time.
 -- Arguments: path, Authorization, MessagingServiceSid, seconds since the epoch of the first SendAt.
 
+dofile("bench/told.lua")
+
 local path, headers, service, first
 local count = 0
 
@@ -25,13 +27,4 @@ function request()
       .. "&ScheduleType=fixed&SendAt=%s",
     2000000 + count % 8000000, service, count, send_at)
   return wrk.format("POST", path, headers, body)
-end
-
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format(
-    '\n{"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50_ms":%.3f,"p99_ms":%.3f}\n',
-    summary.requests, summary.duration / 1e6, errors.status,
-    errors.connect + errors.read + errors.write + errors.timeout,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
 end

@@ -1,12 +1,10 @@
 -- wrk: the POST that Twilio's Python library makes for a message that goes at once, to another number each time.
 -- Arguments: path, Authorization, From, StatusCallback.
 
+dofile("bench/told.lua")
+
 local path, headers, sender, callback
 local count = 0
-
-local function quoted(text)
-  return (text:gsub("[^%w%-_.~]", function(c) return string.format("%%%02X", c:byte()) end))
-end
 
 function init(args)
   path, sender, callback = args[1], quoted(args[3]), quoted(args[4])
@@ -27,13 +25,4 @@ function request()
     "To=%%2B1415%07d&From=%s&Body=Your+appointment+is+tomorrow+at+10+o%%27clock.+Reference+%d&StatusCallback=%s",
     2000000 + count % 8000000, sender, count, callback)
   return wrk.format("POST", path, headers, body)
-end
-
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format(
-    '\n{"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50_ms":%.3f,"p99_ms":%.3f}\n',
-    summary.requests, summary.duration / 1e6, errors.status,
-    errors.connect + errors.read + errors.write + errors.timeout,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
 end

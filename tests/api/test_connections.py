@@ -18,6 +18,7 @@ from postdate.core.resources import Connection
 from postdate.node import Node
 from postdate.settings import load
 from tests.api.serving import LONG_ENOUGH, TAKEN, TO, Customer, Reply, Site, a_site, exchange
+from tests.serving_http import serving_http
 
 # Apprise's plugins import what Python will drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise", "ignore:'imghdr':DeprecationWarning")
@@ -64,14 +65,9 @@ class Gateway:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Gateway"]:
         """Serve on a free port."""
-        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/messages"
+        async with serving_http(self._handle) as url:
+            self.url = f"{url}/messages"
             yield self
-        finally:
-            await runner.cleanup()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.api.listing import check_walk
 from tests.api.openapi import API as DOCUMENT
 from tests.api.openapi import check
 from tests.api.serving import API, FROM, LONG_ENOUGH, TO, Customer, Reply, Site, exchange
+from tests.serving_http import serving_http
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MEDIA_LIST = f"{API}/{{AccountSid}}/Messages/{{MessageSid}}/Media.json"
@@ -47,14 +48,8 @@ class Gallery:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Gallery]:
     shown = Gallery()
-    runner = web.ServerRunner(web.Server(shown.answer), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        shown.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with serving_http(shown.answer) as shown.url:
         yield shown
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.api.serving import Site, a_site
+from tests.serving_http import serving_http
 
 PNG = b"\x89PNG\r\n\x1a\nbytes"
 
@@ -63,14 +64,8 @@ async def surrounded(folder: Path) -> AsyncIterator[Surroundings]:
     async with a_site(folder) as site:
         port = await site.node.listen()
         around = Surroundings(site, f"http://127.0.0.1:{port}", "")
-        runner = web.ServerRunner(web.Server(around.answer), shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            around.own_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with serving_http(around.answer) as around.own_url:
             yield around
-        finally:
-            await runner.cleanup()
 
 
 @pytest.fixture

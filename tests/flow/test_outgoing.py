@@ -26,27 +26,14 @@ from postdate.core.callback import Answered, CallbackPolicy, Forbidden, NotConne
 from postdate.core.callback_form import sign, url_with_params
 from postdate.core.instant import MILLISECOND, SECOND
 from postdate.flow.outgoing import ANSWER_LIMIT, Gate, Media, MediaFailure, MediaFault, Network, Outgoing, is_public
+from tests.serving_http import Handler, serving_http
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"),)
 FORM = (("MessageSid", "SM1"), ("MessageStatus", "sent"), ("Body", "Grüße & mehr = 100%"))
 PATIENT = CallbackPolicy(10 * SECOND, 10 * SECOND, 10 * SECOND)
 PNG = b"\x89PNG\r\n\x1a\n"
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Run an HTTP server on a free port and give its URL, without a slash at the end."""
-    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, 0)
-        await site.start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -240,7 +227,7 @@ async def test_no_spelling_of_loopback_is_connected_to(host: str, user_info: str
 @pytest.mark.asyncio
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_the_same_host_is_called_once_its_network_is_allowed(host: str) -> None:
-    async with serving(answering()) as url, outgoing() as client:
+    async with serving_http(answering()) as url, outgoing() as client:
         assert isinstance(await post(client, url.replace("127.0.0.1", host)), Answered)
 
 
@@ -254,8 +241,8 @@ async def test_a_redirect_from_an_allowed_host_does_not_reach_a_forbidden_one(st
         return web.Response(body=PNG, content_type="image/png")
 
     async with (
-        serving(secret, "127.0.0.3") as inside,
-        serving(redirecting(f"{inside}/secret", status), "127.0.0.2") as outside,
+        serving_http(secret, "127.0.0.3") as inside,
+        serving_http(redirecting(f"{inside}/secret", status), "127.0.0.2") as outside,
         outgoing(allow=(ip_network("127.0.0.2/32"),)) as client,
     ):
         fetched = await client.fetch_media(f"{outside}/a.png")
@@ -266,7 +253,7 @@ async def test_a_redirect_from_an_allowed_host_does_not_reach_a_forbidden_one(st
 
 @pytest.mark.asyncio
 async def test_a_port_that_is_not_listed_is_not_connected_to() -> None:
-    async with serving(answering()) as url, outgoing(ports=frozenset({443})) as client:
+    async with serving_http(answering()) as url, outgoing(ports=frozenset({443})) as client:
         assert isinstance(await post(client, url), Forbidden)
 
 
@@ -338,7 +325,7 @@ ODD_PATHS = [
 @pytest.mark.parametrize("path", ODD_PATHS)
 async def test_a_post_arrives_whole_and_its_signature_holds(path: str) -> None:
     server = Recorder()
-    async with serving(server) as base, outgoing() as client:
+    async with serving_http(server) as base, outgoing() as client:
         url = f"{base}{path}#rc=3&rp=all"
         headers = {"X-Twilio-Signature": sign(url, FORM, "12345"), "I-Twilio-Idempotency-Token": "t-1"}
         result = await client.call("POST", url, FORM, headers, PATIENT)
@@ -355,7 +342,7 @@ async def test_a_post_arrives_whole_and_its_signature_holds(path: str) -> None:
 @pytest.mark.parametrize("path", ODD_PATHS)
 async def test_a_get_carries_the_parameters_in_its_query_and_its_signature_holds(path: str) -> None:
     server = Recorder()
-    async with serving(server) as base, outgoing() as client:
+    async with serving_http(server) as base, outgoing() as client:
         url = f"{base}{path}"
         headers = {"X-Twilio-Signature": sign(url_with_params(url, FORM), (), "12345")}
         result = await client.call("GET", url, FORM, headers, PATIENT)
@@ -370,7 +357,7 @@ async def test_a_get_carries_the_parameters_in_its_query_and_its_signature_holds
 @pytest.mark.asyncio
 async def test_user_info_is_sent_as_a_header_and_nowhere_else() -> None:
     server = Recorder()
-    async with serving(server) as base, outgoing() as client:
+    async with serving_http(server) as base, outgoing() as client:
         url = base.replace("http://", "http://anna:s3cr%C3%A9t@") + "/a"
         headers = {"X-Twilio-Signature": sign(url, FORM, "12345")}
         await client.call("POST", url, FORM, headers, PATIENT)
@@ -382,7 +369,7 @@ async def test_user_info_is_sent_as_a_header_and_nowhere_else() -> None:
 @pytest.mark.asyncio
 async def test_no_cookie_is_kept() -> None:
     server = Recorder()
-    async with serving(server) as url, outgoing() as client:
+    async with serving_http(server) as url, outgoing() as client:
         await post(client, url)
         await post(client, url)
     assert server.header("Cookie") is None
@@ -395,7 +382,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
     async def proxy(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reached.append(writer.get_extra_info("peername"))
 
-    async with peering(proxy) as port, serving(answering()) as url, outgoing() as client:
+    async with peering(proxy) as port, serving_http(answering()) as url, outgoing() as client:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
         assert isinstance(await post(client, url), Answered)
@@ -407,8 +394,8 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
 async def test_every_answer_is_told_by_its_status_and_no_redirect_is_followed(status: int) -> None:
     server = Recorder()
     async with (
-        serving(server) as elsewhere,
-        serving(redirecting(elsewhere, status)) as url,
+        serving_http(server) as elsewhere,
+        serving_http(redirecting(elsewhere, status)) as url,
         outgoing() as client,
     ):
         result = await post(client, url)
@@ -427,7 +414,7 @@ async def endless(request: web.BaseRequest) -> web.StreamResponse:
 
 @pytest.mark.asyncio
 async def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
-    async with serving(endless) as url, outgoing() as client:
+    async with serving_http(endless) as url, outgoing() as client:
         result = await post(client, url)
     assert isinstance(result, Answered)
     assert result.status == 200
@@ -437,7 +424,7 @@ async def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
 
 @pytest.mark.asyncio
 async def test_an_answer_of_exactly_the_limit_is_whole() -> None:
-    async with serving(answering(body=b"x" * ANSWER_LIMIT)) as url, outgoing() as client:
+    async with serving_http(answering(body=b"x" * ANSWER_LIMIT)) as url, outgoing() as client:
         result = await post(client, url)
     assert isinstance(result, Answered)
     assert result.whole
@@ -446,7 +433,7 @@ async def test_an_answer_of_exactly_the_limit_is_whole() -> None:
 
 @pytest.mark.asyncio
 async def test_a_compressed_answer_is_not_unpacked() -> None:
-    async with serving(answering(body=b"\x1f\x8b\x08", Content_Encoding="gzip")) as url, outgoing() as client:
+    async with serving_http(answering(body=b"\x1f\x8b\x08", Content_Encoding="gzip")) as url, outgoing() as client:
         assert await post(client, url) == Answered(200, "application/octet-stream", whole=False)
 
 
@@ -466,7 +453,7 @@ async def test_a_server_that_never_answers_times_out(policy: CallbackPolicy) -> 
         await over.wait()
         return web.Response()
 
-    async with serving(handler) as url, outgoing(media_policy=policy) as client:
+    async with serving_http(handler) as url, outgoing(media_policy=policy) as client:
         async with asyncio.timeout(5):  # half of the patient time-outs
             called = await post(client, url, policy)
             fetched = await client.fetch_media(url)
@@ -503,7 +490,7 @@ async def test_an_answer_that_began_is_an_answer_even_if_its_body_never_ends(pol
         await over.wait()
         return response
 
-    async with serving(handler) as url, outgoing() as client:
+    async with serving_http(handler) as url, outgoing() as client:
         result = await post(client, url, policy)
         over.set()
     assert isinstance(result, Answered)
@@ -751,7 +738,7 @@ def media_server(body: bytes, content_type: str) -> Handler:
 @pytest.mark.asyncio
 async def test_media_are_fetched_with_their_type() -> None:
     body = PNG + b"picture"
-    async with serving(media_server(body, "image/png; name=x")) as url, outgoing() as client:
+    async with serving_http(media_server(body, "image/png; name=x")) as url, outgoing() as client:
         assert await client.fetch_media(f"{url}/größe 1.png?key=1#top") == Media("image/png", body)
 
 
@@ -771,7 +758,7 @@ async def test_media_are_fetched_with_their_type() -> None:
 async def test_media_are_limited_by_their_kind(
     content_type: str, body: bytes, limit: int, other_limit: int, fits: bool
 ) -> None:
-    async with serving(media_server(body, content_type)) as url, outgoing() as client:
+    async with serving_http(media_server(body, content_type)) as url, outgoing() as client:
         result = await client.fetch_media(url, limit, other_limit)
     if fits:
         assert isinstance(result, Media)
@@ -783,7 +770,7 @@ async def test_media_are_limited_by_their_kind(
 
 @pytest.mark.asyncio
 async def test_endless_media_are_given_up_at_the_limit() -> None:
-    async with serving(endless) as url, outgoing() as client:
+    async with serving_http(endless) as url, outgoing() as client:
         result = await client.fetch_media(url, 100_000)
     assert isinstance(result, MediaFailure)
     assert result.fault is MediaFault.TOO_LARGE
@@ -799,7 +786,7 @@ async def test_media_that_are_announced_as_too_large_are_not_waited_for() -> Non
         await over.wait()
         return response
 
-    async with serving(handler) as url, outgoing() as client:
+    async with serving_http(handler) as url, outgoing() as client:
         async with asyncio.timeout(5):
             result = await client.fetch_media(url, 100)
         over.set()
@@ -834,7 +821,7 @@ async def test_media_that_are_announced_as_too_large_are_not_waited_for() -> Non
 async def test_media_that_cannot_be_used_are_told_apart(
     handler: Handler, fault: MediaFault, status: int | None
 ) -> None:
-    async with serving(handler) as url, outgoing() as client:
+    async with serving_http(handler) as url, outgoing() as client:
         result = await client.fetch_media(url)
     assert isinstance(result, MediaFailure)
     assert (result.fault, result.status) == (fault, status)
@@ -852,7 +839,7 @@ async def test_at_most_three_redirects_are_followed(redirects: int, follows: boo
             return web.Response(status=302, headers={"Location": f"/{len(asked)}"})
         return web.Response(body=PNG, content_type="image/png")
 
-    async with serving(handler) as url, outgoing() as client:
+    async with serving_http(handler) as url, outgoing() as client:
         result = await client.fetch_media(url)
     assert len(asked) == min(redirects, 3) + 1
     if follows:
@@ -866,8 +853,8 @@ async def test_at_most_three_redirects_are_followed(redirects: int, follows: boo
 async def test_credentials_do_not_follow_a_redirect_to_another_host() -> None:
     server = Recorder()
     async with (
-        serving(server, "127.0.0.3") as other,
-        serving(redirecting(other), "127.0.0.2") as url,
+        serving_http(server, "127.0.0.3") as other,
+        serving_http(redirecting(other), "127.0.0.2") as url,
         outgoing() as client,
     ):
         await client.fetch_media(url.replace("http://", "http://anna:s3cret@"))

@@ -136,7 +136,7 @@ def read_form(body: bytes, most: int) -> Form:
     try:
         for pair in pairs:
             name, _, value = pair.partition(b"=")
-            values.setdefault(_as_before(name) if len(name) <= _KEPT else _unquoted(name), []).append(_unquoted(value))
+            values.setdefault(_unquoted(name), []).append(_unquoted(value))
     except UnicodeDecodeError:
         raise Rejected(20422, "The parameters are not UTF-8: encode them as UTF-8, then percent-encode.") from None
     values.pop("", None)
@@ -146,17 +146,17 @@ def read_form(body: bytes, most: int) -> Form:
 def _unquoted(text: bytes) -> str:
     if b"%" not in text:
         return text.replace(b"+", b" ").decode()
-    if b"+" in text:  # a blank: somebody's words, and other words each time
+    if b"+" in text or len(text) > _KEPT:  # a blank: somebody's words, and other words each time
         return unquote_to_bytes(text.replace(b"+", b" ")).decode()
     if text.startswith(b"%2B") and b"%" not in text[3:]:  # a phone number
         return "+" + text[3:].decode()
-    return _as_before(text) if len(text) <= _KEPT else unquote_to_bytes(text).decode()
+    return _as_before(text)
 
 
 @lru_cache(maxsize=1_024)
 def _as_before(text: bytes) -> str:
-    """Return a short text that comes with most requests: the name of a parameter, the address of a server."""
-    return unquote_to_bytes(text.replace(b"+", b" ")).decode()
+    """Return a short text that may well come with the next request: the address of a server."""
+    return unquote_to_bytes(text).decode()
 
 
 def shown(value: str) -> str:

@@ -55,7 +55,7 @@ def status_params(change: StatusChange) -> tuple[tuple[str, str], ...]:
         ("ApiVersion", API_VERSION),
         ("MessagingServiceSid", change.messaging_service_sid),
     ]
-    if change.status in _UNSUCCESSFUL or change.raw_dlr_done_date is not None or change.channel is not None:
+    if _says_more(change):
         given += _rarer(change)
     return tuple([(name, value) for name, value in given if value is not None])
 
@@ -65,7 +65,7 @@ def status_form(change: StatusChange) -> tuple[str, str]:
 
     SIDs, statuses and names are letters and digits, and need no quoting.
     """
-    if change.status in _UNSUCCESSFUL or change.raw_dlr_done_date is not None or change.channel is not None:
+    if _says_more(change):
         params = status_params(change)
         return form_body(params), signed_text(params)
     account, sid, status, to = change.account_sid, change.message_sid, change.status, change.to
@@ -83,6 +83,10 @@ def status_form(change: StatusChange) -> tuple[str, str]:
         f"AccountSid{account}ApiVersion{API_VERSION}{from_}MessageSid{sid}MessageStatus{status}{in_service}"
         f"SmsSid{sid}SmsStatus{status}To{to}"
     )
+
+
+def _says_more(change: StatusChange) -> bool:
+    return change.status in _UNSUCCESSFUL or change.raw_dlr_done_date is not None or change.channel is not None
 
 
 def _rarer(change: StatusChange) -> list[tuple[str, str | None]]:

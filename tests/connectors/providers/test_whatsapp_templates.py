@@ -23,6 +23,7 @@ from postdate.core.outcome import Accepted, Refused
 from tests.api.serving import FROM, LONG_ENOUGH, TO, Site, a_site
 from tests.connectors.providers.building import PICTURE, context, submission
 from tests.connectors.providers.prism import DESCRIPTIONS, asked, needs, serving
+from tests.serving_http import serving_http
 
 DESCRIPTION = DESCRIPTIONS / "meta_whatsapp_v23.yaml"
 PATIENT, CLINIC = f"whatsapp:{TO}", f"whatsapp:{FROM}"
@@ -57,14 +58,8 @@ class Meta:
 async def meta() -> AsyncIterator[Meta]:
     """Give a server in Meta's place."""
     given = Meta()
-    runner = web.ServerRunner(web.Server(given.answer), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        given.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with serving_http(given.answer) as given.url:
         yield given
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture
