@@ -1,4 +1,8 @@
-"""An SMSC for tests, made of our own session in its other role: each test says what it does with what it gets."""
+"""An SMSC for tests, made of our own session in its other role: each test says what it does with what it gets.
+
+A test in which something is not answered in time gives the connector a `still_wire` and lets time `pass_by` on it, for
+on a busy machine what is answered takes longer than any short time of the machine's clock.
+"""
 
 import asyncio
 import ssl
@@ -9,12 +13,12 @@ from typing import Any, cast
 
 import msgspec
 
-from postdate.clock import Clock, SystemClock, breathe
+from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.connectors.contract import CarrierEvent, OnEvent, Submission
 from postdate.connectors.smpp import SmppConnector
 from postdate.connectors.smpp_settings import SmppSettings
 from postdate.core.address import Channel
-from postdate.core.instant import HOUR, Instant
+from postdate.core.instant import HOUR, SECOND, Instant
 from postdate.core.outcome import Outcome
 from postdate.smpp.codes import Status
 from postdate.smpp.pdu import (
@@ -36,13 +40,29 @@ SENDER = "+15550001111"
 RECIPIENT = "+15550002222"
 
 
-async def until(holds: Callable[[], Any], rounds: int = 20_000) -> None:
+async def until(holds: Callable[[], Any], rounds: int = 100_000) -> None:
     """Let everything run until `holds`; fail if it never does."""
     for _ in range(rounds):
         if holds():
             return
         await breathe(0.0005)
     raise AssertionError("it never came about")
+
+
+async def some_turns() -> None:
+    """Let what is on its way between the two ends arrive."""
+    for _ in range(20):
+        await breathe(0.0005)
+
+
+def still_wire() -> TestClock:
+    """Return a clock for a connector's wire on which no time passes but by `pass_by`."""
+    return TestClock(SystemClock().now(), frozen=True)
+
+
+async def pass_by(wire: TestClock, seconds: float) -> None:
+    """Let time pass on the wire, with all that happens in it."""
+    await wire.advance_to(Instant(wire.now() + round(seconds * SECOND)), some_turns)
 
 
 class SmscLink(asyncio.Protocol):
@@ -189,6 +209,8 @@ async def connected(
             await until(lambda: connector.condition.links == links)
         yield connector
     finally:
+        if isinstance(wire, TestClock):
+            wire.resume()  # to close takes a while where the SMSC is silent
         await connector.close()
 
 

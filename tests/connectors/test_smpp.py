@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postdate.clock import SystemClock, TestClock, breathe
+from postdate.clock import SystemClock, TestClock
 from postdate.connectors.contract import Attachment, CarrierEvent, LateAnswer
 from postdate.connectors.smpp import SmppConnector
 from postdate.core.address import Channel
@@ -24,10 +24,13 @@ from tests.connectors.smpp_peer import (
     connected,
     outcome_of,
     outcomes,
+    pass_by,
     refuse,
     say_nothing,
     serving,
     settings_for,
+    some_turns,
+    still_wire,
     submission,
     take,
     until,
@@ -36,12 +39,7 @@ from tests.connectors.smpp_peer import (
 START = parse_instant("2030-01-01T12:00:00Z")
 LONG = "abcdefghi " * 40  # 400 septets: three parts of 153, 153 and 94
 ONCE: dict[str, Any] = {"reconnect_first": 60, "reconnect_longest": 60}
-UNSETTLED: dict[str, Any] = {"answer_timeout": 0.1}
-
-
-async def some_turns() -> None:
-    for _ in range(20):
-        await breathe(0.0005)
+PATIENCE = 10.0  # seconds for which an answer is waited for
 
 
 # --- what an answer means --------------------------------------------------------------------------------------------
@@ -275,8 +273,13 @@ async def test_a_long_message_whose_last_part_is_not_answered_is_in_doubt() -> N
         if len(link.smsc.submits) < 3:
             take(link, request)
 
-    async with serving(Smsc(on_submit=forget_last)) as smsc, connected(smsc, **UNSETTLED) as connector:
-        assert isinstance(await outcome_of(connector, submission(1, LONG)), InDoubt)
+    wire = still_wire()
+    async with serving(Smsc(on_submit=forget_last)) as smsc, connected(smsc, wire=wire) as connector:
+        task = begin(connector, [submission(1, LONG)])
+        await until(lambda: len(smsc.submits) == 3)
+        await pass_by(wire, PATIENCE)
+        (outcome,) = await task
+        assert isinstance(outcome, InDoubt)
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
@@ -366,10 +369,9 @@ async def test_a_link_killed_in_mid_burst_leaves_what_was_written_in_doubt_and_t
     def kill_at_30(link: SmscLink, request: Pdu) -> None:
         link.kill() if len(link.smsc.submits) == 30 else take(link, request)
 
-    async with serving(Smsc(on_submit=kill_at_30)) as smsc, connected(smsc, **ONCE) as connector:
-        began = SystemClock().monotonic()
+    # On a wire that stands still: what waits there for a time would wait for ever.
+    async with serving(Smsc(on_submit=kill_at_30)) as smsc, connected(smsc, wire=still_wire(), **ONCE) as connector:
         found = await outcomes(connector, [submission(number) for number in range(60)])
-        assert SystemClock().monotonic() - began < 5 * SECOND
         kinds = Counter(type(outcome) for outcome in found)
         written = len(smsc.submits)
         assert kinds[Accepted] <= 29
@@ -406,8 +408,12 @@ async def test_an_answer_that_never_comes_leaves_only_its_message_in_doubt() -> 
         if len(link.smsc.submits) % 20:
             take(link, request)
 
-    async with serving(Smsc(on_submit=forget_every_20th)) as smsc, connected(smsc, **UNSETTLED) as connector:
-        found = await outcomes(connector, [submission(number) for number in range(60)])
+    wire = still_wire()
+    async with serving(Smsc(on_submit=forget_every_20th)) as smsc, connected(smsc, wire=wire) as connector:
+        task = begin(connector, [submission(number) for number in range(60)])
+        await until(lambda: len(smsc.submits) == 60)
+        await pass_by(wire, PATIENCE)
+        found = await task
         assert [number for number, outcome in enumerate(found) if isinstance(outcome, InDoubt)] == [19, 39, 59]
         assert sum(isinstance(outcome, Accepted) for outcome in found) == 57
 
@@ -428,9 +434,14 @@ async def test_an_answer_that_comes_late_is_told_as_an_event(answer: Any, told: 
         events.append(event)
 
     smsc = Smsc(on_submit=lambda link, request: held.append((link, request)))
-    async with serving(smsc), connected(smsc, keep, **UNSETTLED) as connector:
+    wire = still_wire()
+    async with serving(smsc), connected(smsc, keep, wire=wire) as connector:
         one = submission()
-        assert isinstance(await outcome_of(connector, one), InDoubt)
+        task = begin(connector, [one])
+        await until(lambda: held)
+        await pass_by(wire, PATIENCE)
+        (outcome,) = await task
+        assert isinstance(outcome, InDoubt)
         link, request = held[0]
         link.answer(request, answer)
         await until(lambda: events)
@@ -448,17 +459,19 @@ async def test_a_late_answer_is_told_until_it_is_kept() -> None:
         if len(told) < 3:
             raise OSError("the disk is full")
 
-    wire = TestClock(START)
+    wire = still_wire()
     smsc = Smsc(on_submit=lambda link, request: held.append((link, request)))
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-    async with serving(smsc), connected(smsc, fail_twice, wire=wire, **UNSETTLED) as connector:
+    async with serving(smsc), connected(smsc, fail_twice, wire=wire) as connector:
         one = submission()
-        await outcome_of(connector, one)
+        task = begin(connector, [one])
+        await until(lambda: held)
+        await pass_by(wire, PATIENCE)
+        await task
         link, request = held[0]
         take(link, request)
         await until(lambda: told)
-        wire.freeze()
-        await wire.advance_to(Instant(wire.now() + 10 * SECOND), some_turns)
+        await pass_by(wire, 10)
         assert told == [LateAnswer(one.sid, Accepted("id-1"))] * 3
 
 
@@ -472,9 +485,14 @@ async def test_a_late_answer_to_the_missing_part_completes_a_long_message() -> N
     def hold_second(link: SmscLink, request: Pdu) -> None:
         held.append((link, request)) if len(link.smsc.submits) == 2 else take(link, request)
 
-    async with serving(Smsc(on_submit=hold_second)) as smsc, connected(smsc, keep, **UNSETTLED) as connector:
+    wire = still_wire()
+    async with serving(Smsc(on_submit=hold_second)) as smsc, connected(smsc, keep, wire=wire) as connector:
         one = submission(1, LONG)
-        assert isinstance(await outcome_of(connector, one), InDoubt)
+        task = begin(connector, [one])
+        await until(lambda: len(smsc.submits) == 3)
+        await pass_by(wire, PATIENCE)
+        (outcome,) = await task
+        assert isinstance(outcome, InDoubt)
         held[0][0].answer(held[0][1], SubmitSmResp("late"))
         await until(lambda: events)
         assert events == [LateAnswer(one.sid, Accepted("id-3"))]
@@ -492,10 +510,13 @@ async def test_an_answer_that_comes_twice_counts_once() -> None:
 
 async def test_a_half_open_link_is_given_up_and_everything_has_its_outcome() -> None:
     smsc = Smsc(on_submit=say_nothing, silent=True)
-    quick: dict[str, Any] = {"enquire_link": 0.1, "answer_timeout": 0.2, **ONCE}
-    async with serving(smsc), connected(smsc, in_flight=5, **quick) as connector:
+    wire = still_wire()
+    async with serving(smsc), connected(smsc, wire=wire, in_flight=5, **ONCE) as connector:
         smsc.links[0].transport.pause_reading()
-        found = await outcomes(connector, [submission(number) for number in range(30)])
+        task = begin(connector, [submission(number) for number in range(30)])
+        await until(lambda: not connector.idle)
+        await pass_by(wire, 30 + PATIENCE)
+        found = await task
         assert all(isinstance(outcome, InDoubt) for outcome in found[:5])
         assert {type(outcome) for outcome in found} == {InDoubt, Unreachable}
         assert connector.condition.last_error == "the SMSC does not answer enquire_link"
@@ -503,14 +524,15 @@ async def test_a_half_open_link_is_given_up_and_everything_has_its_outcome() -> 
 
 async def test_an_smsc_that_talks_and_does_not_read_is_given_up() -> None:
     smsc = Smsc(on_submit=say_nothing)
-    quick: dict[str, Any] = {"answer_timeout": 0.3, "enquire_link": 0.1, "in_flight": 1000, **ONCE}
-    async with serving(smsc), connected(smsc, long_messages="payload", **quick) as connector:
+    wire = still_wire()
+    many: dict[str, Any] = {"in_flight": 1000, "long_messages": "payload", **ONCE}
+    async with serving(smsc), connected(smsc, wire=wire, **many) as connector:
         link = smsc.links[0]
         link.transport.pause_reading()
         task = begin(connector, [submission(number, "x" * 60_000) for number in range(400)])
         while not task.done():
             link.write(encode(Pdu(EnquireLink(), 1)))  # it is alive, then
-            await breathe(0.01)
+            await pass_by(wire, 1)
         assert {type(outcome) for outcome in await task} <= {InDoubt, Unreachable}
         assert connector.condition.last_error == "the SMSC does not read what it is sent"
 
@@ -582,7 +604,7 @@ async def test_what_has_not_begun_when_nobody_asks_any_more_never_leaves() -> No
         # The one that had left was noted as in doubt by whoever stopped waiting: now it is known.
         await until(lambda: events)
         assert events == [LateAnswer(submission(1).sid, Accepted("id-1"))]
-        await asyncio.wait_for(connector.drain(), 5)
+        await connector.drain()
         assert len(held) == 1
 
 
@@ -614,7 +636,7 @@ async def test_close_ends_in_doubt_what_is_not_answered_within_two_seconds() -> 
         closing = asyncio.get_running_loop().create_task(connector.close())
         await some_turns()
         await wire.advance_to(Instant(START + 4 * SECOND), some_turns)
-        await asyncio.wait_for(closing, 5)
+        await closing
         (outcome,) = await task
         assert isinstance(outcome, InDoubt)
         assert smsc.unbinds == 1

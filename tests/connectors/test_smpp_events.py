@@ -19,12 +19,15 @@ from postdate.smpp.pdu import DataSm, DeliverSm, Pdu, QuerySm, QuerySmResp, Subm
 from tests.connectors.smpp_peer import (
     Smsc,
     SmscLink,
+    begin,
     connected,
     outcome_of,
     outcomes,
+    pass_by,
     say_nothing,
     serving,
     settings_for,
+    still_wire,
     submission,
     take,
     until,
@@ -257,9 +260,14 @@ async def test_a_failed_part_of_a_long_message_is_told_as_the_messages() -> None
 async def test_a_receipt_finds_a_message_in_doubt_by_its_reference(handset: str, known: bool) -> None:
     keeper = Keeper()
     smsc = Smsc(on_submit=say_nothing)
-    async with serving(smsc), connected(smsc, keeper, answer_timeout=0.1) as connector:
+    wire = still_wire()
+    async with serving(smsc), connected(smsc, keeper, wire=wire) as connector:
         one = submission(0xBEEF)
-        assert isinstance(await outcome_of(connector, one), InDoubt)
+        task = begin(connector, [one])
+        await until(lambda: smsc.submits)
+        await pass_by(wire, 10)
+        (outcome,) = await task
+        assert isinstance(outcome, InDoubt)
         reference = (Tag.USER_MESSAGE_REFERENCE, b"\xbe\xef")
         smsc.links[0].send(receipt("never-heard", source_addr=handset, tlvs=(reference,)))
         await until(lambda: keeper.events)

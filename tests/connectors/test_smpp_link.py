@@ -5,13 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from postdate.clock import SystemClock, breathe
+from postdate.clock import Clock, SystemClock, breathe
 from postdate.connectors.smpp_link import Link
 from postdate.connectors.smpp_outgoing import Outgoing
 from postdate.core.instant import Instant
 from postdate.smpp.pdu import BindMode, EnquireLink, Pdu, SubmitSm
-from postdate.smpp.session import RequestRejected, StrayResponse
-from tests.connectors.smpp_peer import Smsc, say_nothing, serving, settings_for, submission, until
+from postdate.smpp.session import RequestRejected, ResponseReceived, StrayResponse
+from tests.connectors.smpp_peer import (
+    Smsc,
+    pass_by,
+    say_nothing,
+    serving,
+    settings_for,
+    still_wire,
+    submission,
+    until,
+)
 
 
 class Ear:
@@ -45,8 +54,8 @@ class Ear:
 
 
 @asynccontextmanager
-async def linked(smsc: Smsc, ear: Ear, **changes: Any) -> AsyncIterator[Link]:
-    link = Link(settings_for(smsc.port, **changes), BindMode.TRANSCEIVER, SystemClock(), ear)
+async def linked(smsc: Smsc, ear: Ear, wire: Clock | None = None, **changes: Any) -> AsyncIterator[Link]:
+    link = Link(settings_for(smsc.port, **changes), BindMode.TRANSCEIVER, wire or SystemClock(), ear)
     await asyncio.get_running_loop().create_connection(lambda: link, "127.0.0.1", smsc.port)
     assert await link.bind() == 0
     try:
@@ -54,6 +63,10 @@ async def linked(smsc: Smsc, ear: Ear, **changes: Any) -> AsyncIterator[Link]:
     finally:
         link.abort("the test is over")
         await link.ended.wait()
+
+
+def answers(smsc: Smsc) -> list[ResponseReceived]:
+    return [event for event in smsc.events if isinstance(event, ResponseReceived)]
 
 
 def written(body: str = "Hi", **changes: Any) -> SubmitSm:
@@ -78,9 +91,9 @@ async def test_what_was_not_given_to_the_socket_is_told_as_unwritten() -> None:
 
 async def test_a_link_is_given_up_when_a_request_times_out_while_nothing_can_be_written() -> None:
     ear = Ear()
-    quick: dict[str, Any] = {"answer_timeout": 0.2, "enquire_link": 60, "in_flight": 1000}
+    wire = still_wire()
     big = written("x" * 60_000, long_messages="payload")
-    async with serving(Smsc(on_submit=say_nothing)) as smsc, linked(smsc, ear, **quick) as link:
+    async with serving(Smsc(on_submit=say_nothing)) as smsc, linked(smsc, ear, wire, in_flight=1000) as link:
         smsc.links[0].transport.pause_reading()
         for number in range(900):
             if link.room == 0:
@@ -90,20 +103,22 @@ async def test_a_link_is_given_up_when_a_request_times_out_while_nothing_can_be_
         assert link.room == 0
         while not ear.why:
             smsc.links[0].send(EnquireLink())  # it is alive, and talks
-            await breathe(0.01)
+            await pass_by(wire, 1)
         assert ear.why == "the SMSC does not read what it is sent"
         assert ear.unwritten == []
 
 
 async def test_a_question_without_an_answer_is_no_death_while_the_smsc_talks() -> None:
     ear = Ear()
-    quick: dict[str, Any] = {"answer_timeout": 0.2, "enquire_link": 0.1}
-    async with serving(Smsc(silent=True)) as smsc, linked(smsc, ear, **quick):
+    wire = still_wire()
+    async with serving(Smsc(silent=True)) as smsc, linked(smsc, ear, wire):
+        await pass_by(wire, 30)
         await until(lambda: any(isinstance(request.body, EnquireLink) for request in smsc.requests))
-        since = SystemClock().monotonic()
-        while SystemClock().monotonic() - since < 400_000:
+        for asked in range(1, 31):
             smsc.links[0].send(EnquireLink())
-            await breathe(0.01)
+            while len(answers(smsc)) < asked:
+                await breathe()
+            await pass_by(wire, 1)
         assert ear.why == ""
-        await until(lambda: ear.why)
+        await pass_by(wire, 60)
         assert ear.why == "the SMSC does not answer enquire_link"

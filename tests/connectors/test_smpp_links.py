@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from postdate.clock import SystemClock, TestClock, breathe
+from postdate.clock import SystemClock, TestClock
 from postdate.connectors.contract import Asks, State
 from postdate.connectors.smpp import SmppConnector
 from postdate.connectors.smpp_settings import SmppSettings
@@ -31,20 +31,18 @@ from tests.connectors.smpp_peer import (
     forget,
     outcome_of,
     outcomes,
+    pass_by,
     say_nothing,
     serving,
     settings_for,
+    some_turns,
+    still_wire,
     submission,
     until,
 )
 
 START = parse_instant("2030-01-01T12:00:00Z")
 ONCE: dict[str, Any] = {"reconnect_first": 60, "reconnect_longest": 60}
-
-
-async def some_turns() -> None:
-    for _ in range(20):
-        await breathe(0.0005)
 
 
 # --- bind ------------------------------------------------------------------------------------------------------------
@@ -133,12 +131,15 @@ async def test_attempts_come_further_and_further_apart_and_jitter_spreads_them()
 
 async def test_a_bind_without_an_answer_is_given_up() -> None:
     smsc = Smsc()
-    smsc.handle = lambda link, request: None  # type: ignore[method-assign]
     async with serving(smsc):
-        connector = SmppConnector(settings_for(smsc.port, bind_timeout=0.1, **ONCE), SystemClock(), lambda: 0.0)
+        wire, asked = still_wire(), list[Pdu]()
+        smsc.handle = lambda link, request: asked.append(request)  # type: ignore[method-assign]
+        connector = SmppConnector(settings_for(smsc.port, **ONCE), SystemClock(), lambda: 0.0, wire)
         await connector.open(forget)
+        await until(lambda: asked)
+        await pass_by(wire, 10)
         await until(lambda: connector.condition.last_error)
-        assert connector.condition.last_error == "the link was not bound: no answer within 0.1 s"
+        assert connector.condition.last_error == "the link was not bound: no answer within 10 s"
         await until(lambda: smsc.links[0].closed)
         await connector.close()
 
@@ -305,7 +306,7 @@ async def test_a_link_that_cannot_be_trusted_is_not_bound(tmp_path: Path, change
         changes = {**changes, "ca_file": theirs[0]}
     smsc = Smsc()
     async with serving(smsc, server_context(theirs)):
-        settings = settings_for(smsc.port, **{"host": "localhost", "bind_timeout": 0.5, **ONCE, **changes})
+        settings = settings_for(smsc.port, **{"host": "localhost", **ONCE, **changes})
         connector = SmppConnector(settings, SystemClock(), lambda: 0.0)
         await connector.open(forget)
         await until(lambda: connector.condition.last_error)

@@ -16,12 +16,21 @@ from typing import Any
 
 import pytest
 
-from postdate.clock import SystemClock
+from postdate.clock import Clock, SystemClock
 from postdate.connectors.contract import CarrierEvent, Inbound, Receipt
 from postdate.connectors.smpp import SmppConnector
 from postdate.core.message import Event
-from postdate.core.outcome import Accepted, Busy, InDoubt, Unreachable
-from tests.connectors.smpp_peer import PASSWORD, outcome_of, outcomes, settings_for, submission, until
+from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Unreachable
+from tests.connectors.smpp_peer import (
+    PASSWORD,
+    outcome_of,
+    outcomes,
+    pass_by,
+    settings_for,
+    still_wire,
+    submission,
+    until,
+)
 from tests.connectors.test_smpp_links import certificate
 
 NODE = shutil.which("node")
@@ -80,14 +89,14 @@ async def node_smpp(**wanted: Any) -> AsyncIterator[Peer]:
 
 @asynccontextmanager
 async def connected(
-    port: int, events: list[CarrierEvent] | None = None, **changes: Any
+    port: int, events: list[CarrierEvent] | None = None, wire: Clock | None = None, **changes: Any
 ) -> AsyncIterator[SmppConnector]:
     async def keep(event: CarrierEvent) -> None:
         if events is not None:
             events.append(event)
 
     settings = settings_for(port, **changes)
-    connector = SmppConnector(settings, SystemClock(), lambda: 0.0)
+    connector = SmppConnector(settings, SystemClock(), lambda: 0.0, wire)
     try:
         await connector.open(keep)
         await until(lambda: connector.condition.links == settings.links)
@@ -144,9 +153,19 @@ async def test_node_throttles_every_fifth() -> None:
 
 @needs_node_smpp
 async def test_node_never_answers_every_twentieth() -> None:
-    async with node_smpp(silentEvery=20) as peer, connected(peer.port, answer_timeout=0.3) as connector:
-        kinds = Counter(type(outcome) for outcome in await outcomes(connector, sixty()))
-        assert kinds == {Accepted: 57, InDoubt: 3}
+    wire, found = still_wire(), list[Outcome]()
+
+    async def submit(connector: SmppConnector) -> None:
+        async for _, outcome in connector.submit(sixty()):
+            found.append(outcome)
+
+    async with node_smpp(silentEvery=20) as peer, connected(peer.port, wire=wire) as connector:
+        task = asyncio.create_task(submit(connector))
+        await until(lambda: len(found) == 57)
+        assert (await peer.seen())["submits"] == 60
+        await pass_by(wire, 10)
+        await task
+        assert Counter(map(type, found)) == {Accepted: 57, InDoubt: 3}
 
 
 @needs_node_smpp
