@@ -8,6 +8,7 @@ import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 FILE: Final = "credentials.env"
@@ -15,6 +16,7 @@ URL: Final = "POSTDATE_URL"
 ACCOUNT_SID: Final = "TWILIO_ACCOUNT_SID"
 AUTH_TOKEN: Final = "TWILIO_AUTH_TOKEN"
 
+_ANYWHERE: Final = MappingProxyType({"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"})
 _HEAD: Final = "# Written by `postdate serve` at each start. It holds the auth token: keep it to yourself.\n"
 
 
@@ -58,3 +60,9 @@ def read_credentials(folder: Path) -> Credentials | None:
     if not all(found.get(name) for name in (URL, ACCOUNT_SID, AUTH_TOKEN)):
         return None
     return Credentials(found[URL], found[ACCOUNT_SID], found[AUTH_TOKEN])
+
+
+def local_url(host: str, port: int) -> str:
+    """Return where this machine reaches a node that listens on `host`."""
+    reached = _ANYWHERE.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"

@@ -10,13 +10,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from types import MappingProxyType
 
 from postdate.api.server import CannotListen
 from postdate.cli.command import Trouble
 from postdate.store.contract import StoreError
 
-_ANYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"})
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,9 +57,3 @@ def say(text: str) -> None:
         print(text, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def local_url(host: str, port: int) -> str:
-    """Return where this machine reaches a node that listens on `host`."""
-    reached = _ANYWHERE.get(host, host)
-    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"

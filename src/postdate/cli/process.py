@@ -7,7 +7,6 @@ only then the process ends. A second signal ends it at once; a claim that is lef
 import asyncio
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,24 +14,14 @@ import structlog
 import uvloop
 
 from postdate import __version__, telemetry
-from postdate.cli.command import Exit, Trouble
-from postdate.cli.credentials import Credentials, read_credentials, write_credentials
-from postdate.cli.foreground import in_plain_words, listen_for_signals, local_url, say
+from postdate.cli.command import Trouble
+from postdate.cli.credentials import Credentials, local_url, write_credentials
+from postdate.cli.foreground import in_plain_words, listen_for_signals, say
 from postdate.connectors.sandbox_fields import InvalidScript
 from postdate.connectors.sandbox_script import Script
 from postdate.core.resources import Account
 from postdate.node import Node
-from postdate.settings import InvalidSettings, Settings, load
-
-_STORE = "postdate.db"
-
-
-def read_settings(config: Path | None, given: Mapping[str, object]) -> Settings:
-    """Return the settings in force; raise Trouble naming each one that is wrong."""
-    try:
-        return load(config, **{name: value for name, value in given.items() if value is not None})
-    except InvalidSettings as error:
-        raise Trouble(f"These settings cannot be used:\n{error}", Exit.MISUSED) from None
+from postdate.settings import Settings
 
 
 def run_process(settings: Settings) -> None:
@@ -94,29 +83,14 @@ def _announce(settings: Settings, port: int, console: str) -> None:
     )
 
 
-# -- credentials -----------------------------------------------------------------------------------------------------
-
-
-def find_credentials(settings: Settings) -> Credentials:
-    """Return how to reach the node of a data folder, as whom; raise Trouble where nobody can know."""
-    kept = read_credentials(settings.data)
-    url = kept.url if kept is not None else local_url(settings.host, settings.port)
-    if settings.account_sid is not None and settings.auth_token is not None:
-        return Credentials(url, settings.account_sid, settings.auth_token.get_secret_value())
-    if kept is not None:
-        return kept
-    if settings.port == 0 or (settings.data / _STORE).exists():
-        raise Trouble(
-            f"{settings.data} holds no credentials yet: `postdate serve` writes them there when it starts.\n"
-            "Start it once, then try again."
-        )
+def make_first_account(settings: Settings) -> Credentials:
+    """Make the store of a data folder that was never used, with its first account; raise Trouble where it cannot be."""
     with asyncio.Runner() as runner, in_plain_words():
         return runner.run(_make_first_account(settings))
 
 
 async def _make_first_account(settings: Settings) -> Credentials:
-    """Make the store of a new data folder with its first account: it has nothing to send, so nothing is sent."""
-    async with Node(settings) as node:
+    async with Node(settings) as node:  # with nothing to send, so nothing is sent
         credentials = _credentials(node, settings, settings.port)
         write_credentials(settings.data, credentials)
         return credentials

@@ -37,7 +37,8 @@ def serve(
     what stands here comes first, then the environment, then the file.
     """
     # A node is slow to import, and `--help` has no use for one.
-    from postdate.cli.process import read_settings, run_process
+    from postdate.cli.configuration import read_settings
+    from postdate.cli.process import run_process
 
     given = {
         "host": host,

@@ -13,7 +13,8 @@ import uvloop
 from postdate import __version__, telemetry
 from postdate.api.server import WebServer
 from postdate.cli.command import Exit, Trouble
-from postdate.cli.foreground import in_plain_words, listen_for_signals, local_url, say
+from postdate.cli.credentials import local_url
+from postdate.cli.foreground import in_plain_words, listen_for_signals, say
 from postdate.cli.smsc_options import PASSWORD, Behaviour, Places
 from postdate.clock import SystemClock
 from postdate.connectors.sandbox_fields import InvalidScript
