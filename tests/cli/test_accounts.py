@@ -1,8 +1,26 @@
 """`postdate accounts` and `postdate keys` against a real node."""
 
+import base64
+import http.client
 import re
+from urllib.parse import urlsplit
+
+import pytest
 
 from tests.cli.running import Commands, Running
+
+
+def sign_in(node: Running, name: str, secret: str) -> int:
+    """Return what a node answers to somebody who signs in so and lists messages."""
+    place = urlsplit(node.url)
+    channel = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
+    try:
+        pair = base64.b64encode(f"{name}:{secret}".encode()).decode()
+        path = f"/2010-04-01/Accounts/{node.account_sid}/Messages.json"
+        channel.request("GET", path, headers={"Authorization": f"Basic {pair}"})
+        return channel.getresponse().status
+    finally:
+        channel.close()
 
 
 def test_a_subaccount_is_made_suspended_and_activated(node: Running, commands: Commands) -> None:
@@ -52,6 +70,25 @@ def test_a_key_is_made_listed_and_removed(commands: Commands) -> None:
     assert secret not in listed
     assert commands.run("keys", "remove", sid).out == f"{sid} is removed.\n"
     assert sid not in commands.run("keys", "list").out
+
+
+def test_a_key_is_renamed_and_its_secret_stays(node: Running, commands: Commands) -> None:
+    made = commands.run("keys", "create", "--name", "ci", "--json").json
+    sid = made["sid"]
+    renamed = commands.run("keys", "rename", sid, "Reminders [all]")
+    assert (renamed.code, renamed.out) == (0, f"{sid} is called Reminders [all].\n")
+    assert "Reminders [all]" in commands.run("keys", "list").out
+    assert commands.run("keys", "rename", sid, "Night", "--json").json["friendly_name"] == "Night"
+    assert sign_in(node, sid, made["secret"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("sid", "name", "error"), [("SK" + "0" * 32, "Night", "20404"), ("", "n" * 65, "20002")], ids=["unknown", "long"]
+)
+def test_what_cannot_be_renamed_so_is_refused(commands: Commands, sid: str, name: str, error: str) -> None:
+    ran = commands.run("keys", "rename", sid or commands.sid("keys", "create", "--name", "kept"), name)
+    assert (ran.code, ran.out) == (1, "")
+    assert f"Error {error}" in ran.err
 
 
 def test_without_keys_the_list_says_how_to_make_one(node: Running, commands: Commands) -> None:

@@ -11,6 +11,8 @@ from postdate.cli.screen import full_time, listing, say, show_fields, show_list
 
 app = typer.Typer(help="API keys: a second way to sign in, one for each program.", no_args_is_help=True)
 
+Sid = Annotated[str, typer.Argument(metavar="SK", help="The key: SK and 32 hex digits.")]
+
 
 @app.command("list")
 @command
@@ -43,9 +45,18 @@ def _show_new(key: Record) -> None:
 
 @app.command()
 @command
-def remove(
-    sid: Annotated[str, typer.Argument(metavar="SK", help="The key: SK and 32 hex digits.")],
-    reach: Reach,
+def rename(
+    sid: Sid, name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, from now on.")], reach: Reach
 ) -> None:
+    """Rename a key; its secret stays."""
+    reach.show(
+        lambda client: client.post(client.path("Keys", sid), [("FriendlyName", name)]),
+        lambda key: say(f"{key.text('sid')} is called {key.text('friendly_name')}."),
+    )
+
+
+@app.command()
+@command
+def remove(sid: Sid, reach: Reach) -> None:
     """Remove a key: from now on it signs nobody in."""
     reach.do(lambda client: client.delete(client.path("Keys", sid)), f"{sid} is removed.")
