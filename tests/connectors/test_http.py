@@ -425,6 +425,31 @@ async def test_a_kept_connection_that_fails_leaves_it_in_doubt_and_nothing_is_re
 
 
 @pytest.mark.asyncio
+async def test_an_answer_that_comes_twice_is_not_that_of_the_next_message() -> None:
+    answered, again = asyncio.Event(), asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        if answered.is_set():
+            writer.write(head(400, "Content-Length: 15") + b'{"code": 21610}')
+            return
+        answered.set()
+        writer.write(head(200, "Content-Length: 11") + b'{"id": "x"}')
+        await again.wait()
+        writer.write(head(200, "Content-Length: 11") + b'{"id": "x"}')
+        again.clear()
+        await reader.read()
+
+    async with peering(peer) as url, connected(url) as connector:
+        assert await outcome_of(connector, submission(1)) == Accepted("x")
+        again.set()
+        while again.is_set():
+            await breathe()
+        await breathe()  # what was written is there at once: the loop reads it in its next turn
+        assert await outcome_of(connector, submission(2)) == Refused(21610, "the carrier answered 400")
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 async def test_nothing_is_repeated_by_a_method_that_http_lets_clients_repeat(method: Literal["GET", "PUT"]) -> None:
     requests = []

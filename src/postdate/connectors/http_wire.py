@@ -13,8 +13,12 @@ import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Final
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from postdate import __version__
@@ -78,7 +82,7 @@ class Wire:
         # A small compressed answer can unpack to any size.
         headers = {"User-Agent": f"Postdate/{__version__}", "Accept-Encoding": "identity"}
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_ALIVE, ssl=self._tls or True),
+            connector=_Connector(limit=0, keepalive_timeout=_KEPT_ALIVE, ssl=self._tls or True),
             headers=headers,
             skip_auto_headers=("Content-Type",),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -143,6 +147,30 @@ class Wire:
         limit = context.trace_request_ctx.limit
         assert limit is not None
         limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives no kept connection on which something came unasked: an answer told twice is not the next message's."""
+
+    def __init__(self, *, limit: int, keepalive_timeout: float, ssl: bool | ssl.SSLContext) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, ssl=ssl)
+        self._given: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own
+    ) -> Connection:
+        """Return a connection that is new, or kept and silent."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert protocol is not None
+            if protocol not in self._given or not protocol.should_close:
+                self._given.add(protocol)
+                return connection
+            connection.close()
 
 
 async def _note_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
