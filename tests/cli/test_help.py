@@ -20,6 +20,16 @@ def test_every_command_explains_itself(command: Command) -> None:
     assert max(map(len, ran.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    "words", [(), ("messages",), *(command.words for command in COMMANDS)], ids=lambda words: " ".join(words)
+)
+def test_a_flag_is_shown_as_taking_nothing(words: tuple[str, ...]) -> None:
+    ran = typer.testing.CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    assert "--help" in ran.stdout
+    assert "<bool>" not in ran.stdout
+    assert "…" not in ran.stdout, "an option is cut off"
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_option_explains_itself(command: Command) -> None:
     assert all(help_text for _, help_text in command.options), command.options

@@ -35,6 +35,32 @@ class Commands(TyperGroup):
         """Return the names of the commands, without loading them."""
         return list(self.commands)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, whose help shows flags as flags; None where there is none of that name."""
+        found = self.commands.get(cmd_name)
+        if found is not None:
+            _show_flags(found, ctx)
+        return found
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options that stand before the commands."""
+        return [_as_flag(option) for option in super().get_params(ctx)]
+
+
+def _show_flags(command: Any, ctx: Any) -> None:
+    """Let the help of a command, and of all below it, show flags as flags."""
+    for parameter in command.get_params(ctx):
+        _as_flag(parameter)
+    for below in getattr(command, "commands", {}).values():
+        _show_flags(below, ctx)
+
+
+def _as_flag(parameter: Any) -> Any:
+    """Return a parameter; where it is a flag, typer's help would say `<bool>` of it, as if a value were to follow."""
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""
+    return parameter
+
 
 class _Loaded(Mapping[str, Any]):
     """The commands by their names."""

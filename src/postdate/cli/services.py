@@ -38,10 +38,11 @@ class Properties:
     ] = None
     schedule_window: Annotated[
         str | None,
-        typer.Option("--schedule-window", metavar="SPAN..SPAN", help="How far ahead SendAt may be, such as 5m..35d."),
+        typer.Option("--schedule-window", metavar="SPANS", help="How far ahead SendAt may be, such as 5m..35d."),
     ] = None
     validity: Annotated[
-        int | None, typer.Option("--validity", metavar="SECONDS", help="How long messages are worth sending once due.")
+        int | None,
+        typer.Option("--validity", metavar="N", help="How many seconds messages are worth sending once due."),
     ] = None
     sticky_sender: Annotated[
         bool | None, typer.Option("--sticky-sender/--no-sticky-sender", help="Keep to one sender for each recipient.")
