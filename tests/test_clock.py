@@ -11,7 +11,7 @@ from postdate.clock import Clock, SystemClock, TestClock, breathe
 from postdate.core.instant import DAY, HOUR, MILLISECOND, SECOND, Instant, Monotonic
 
 START = Instant(1_900_000_000_000_000)
-LONG = 5.0  # seconds of the machine's time after which something is not going to happen
+LONG = 60.0  # seconds of the machine's time after which something is not going to happen
 
 
 async def nothing() -> None:

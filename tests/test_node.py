@@ -353,13 +353,14 @@ async def test_a_stop_in_the_middle_of_everything_loses_and_doubles_nothing(tmp_
             assert not stopping.done()
             node.carrier.tell(kept.sid, Accepted("late"))
             slow.set()
-            await asyncio.wait_for(stopping, 15)
+            await asyncio.wait_for(stopping, 60)
             assert len(answers) == 2
         first = list(node.carrier.sids)
         async with NodeWith(read_settings(tmp_path, test_clock=False), clock) as again:
             again.carrier.script = node.carrier.script
             await until(lambda: len(again.carrier.sids) + len(first) >= 63)
-            await breathe(0.05)
+            while sum(map(is_settled, await everything(again))) < 63:
+                await breathe(0.01)
             found = {message.sid: message for message in await everything(again)}
         assert twice([*first, *again.carrier.sids]) == []
         assert found[scheduled.sid].status is Status.SCHEDULED
@@ -371,7 +372,7 @@ async def test_a_stop_in_the_middle_of_everything_loses_and_doubles_nothing(tmp_
 
 async def test_a_clock_that_stands_still_cannot_keep_a_node_from_stopping(tmp_path: Path) -> None:
     node = a_node(tmp_path)
-    async with asyncio.timeout(8), node:
+    async with asyncio.timeout(60), node:
         account = await set_up(node)
         message = await send(node, account, HOUR)
         await advance(node, HOUR - 10_000)  # claimed, ten milliseconds before its slot
@@ -408,7 +409,7 @@ async def test_a_part_that_breaks_is_told(tmp_path: Path) -> None:
         clock.broken = True
         node.callbacks.wake()
         with pytest.raises(OSError, match="the clock broke"):
-            await asyncio.wait_for(node.failed, 5)
+            await asyncio.wait_for(node.failed, 60)
         clock.broken = False
     assert threads() == []
 
@@ -419,7 +420,7 @@ async def test_a_lane_that_breaks_is_told(tmp_path: Path) -> None:
         await send(node, account)
         await node.settle()
         await node.directory.put(a_sender(1, account_sid=account.sid, mps=float("inf")))  # no throttle takes that
-        await until(lambda: node.failed is not None and node.failed.done(), 1_000)
+        await until(lambda: node.failed is not None and node.failed.done())
 
 
 async def test_an_orderly_end_is_no_failure(tmp_path: Path) -> None:

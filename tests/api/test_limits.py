@@ -434,7 +434,7 @@ async def test_a_body_that_is_announced_too_long(site: Site, line: Line) -> None
 
 async def test_a_customer_who_hangs_up_in_the_body_sends_nothing(site: Site, line: Line) -> None:
     await line.write(line.post(CREATE)[:-1])
-    await asyncio.wait_for(_seen(site), 5)
+    await asyncio.wait_for(_seen(site), 60)
     line.close()
     async with line_to(site) as another:
         await another.write(another.head("GET", "/Messages.json"))

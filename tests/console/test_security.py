@@ -224,7 +224,7 @@ async def test_without_a_link_no_password_is_worked_on(place: Place) -> None:
     person = place.somebody()
     form = {"Key": "x" * 43, "Name": "Eve", "Password": PASSWORD, "Again": PASSWORD, "_token": await person.token()}
     turn = place.console.tools.passwords._turn
-    async with turn, turn, asyncio.timeout(10):  # who wanted a password worked on would wait for these
+    async with turn, turn, asyncio.timeout(60):  # who wanted a password worked on would wait for these
         assert (await person.post("/welcome", form)).status == 404
 
 

@@ -47,7 +47,7 @@ async def test_without_a_time_it_waits_to_be_woken_and_sets_no_timer() -> None:
     await move(clock, 1_000 * HOUR)
     assert not waiting.done()
     alarm.wake()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_waking_ends_the_wait_and_takes_back_the_timer() -> None:
@@ -56,7 +56,7 @@ async def test_waking_ends_the_wait_and_takes_back_the_timer() -> None:
     waiting = await begun(asyncio.create_task(alarm.wait(later(clock, HOUR))))
     assert clock.timers == 1
     alarm.wake()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert clock.timers == 0
 
 
@@ -65,7 +65,7 @@ async def test_waking_before_the_wait_ends_the_next_one_and_no_other() -> None:
     alarm = Alarm(clock)
     alarm.wake()
     alarm.wake()
-    await asyncio.wait_for(alarm.wait(later(clock, HOUR)), 1)
+    await asyncio.wait_for(alarm.wait(later(clock, HOUR)), 60)
     waiting = await begun(asyncio.create_task(alarm.wait(later(clock, HOUR))))
     assert not waiting.done()
     waiting.cancel()
@@ -75,7 +75,7 @@ async def test_waking_before_the_wait_ends_the_next_one_and_no_other() -> None:
 async def test_a_time_that_has_come_ends_the_wait_at_once(by: int) -> None:
     clock = CountingClock(START)
     alarm = Alarm(clock)
-    await asyncio.wait_for(alarm.wait(later(clock, by)), 1)
+    await asyncio.wait_for(alarm.wait(later(clock, by)), 60)
     waiting = await begun(asyncio.create_task(alarm.wait()))
     assert not waiting.done()  # what ended one wait does not end the next
     waiting.cancel()

@@ -17,6 +17,7 @@ from postdate.flow.connections import Built, Connections, ConnectionTools
 from postdate.flow.directory import changed
 from tests.flow.building import (
     ACCOUNT,
+    NEVER,
     START,
     Answer,
     Flow,
@@ -251,11 +252,11 @@ async def test_closing_closes_all_and_waits_for_what_they_hold(tmp_path: Path) -
     async with a_house(tmp_path, a_connection(), a_connection(name="other", settings={"host": "two"})) as house:
         house.script = lambda submission: Keeps()
         (message,) = await house.send()
-        closing = asyncio.create_task(house.connections.close())
+        closing = asyncio.create_task(house.connections.close(NEVER))
         await until(lambda: "close two" in house.diary)
         assert "close one" not in house.diary
         house.built[0].tell(message.sid, Accepted("late"))
-        await asyncio.wait_for(closing, 5)
+        await asyncio.wait_for(closing, 60)
         assert {"close one", "close two"} <= set(house.diary)
         assert house.flow.lanes.connections.keys() == {"sandbox"}
 

@@ -158,7 +158,7 @@ async def test_what_asks_in_the_moment_a_commit_ends_is_not_forgotten() -> None:
     async def twice() -> list[str]:
         return [await group.add(1), await group.add(2)]
 
-    assert await asyncio.wait_for(twice(), 5) == ["done 1", "done 2"]
+    assert await asyncio.wait_for(twice(), 60) == ["done 1", "done 2"]
 
 
 async def test_it_is_idle_when_nothing_waits_and_nothing_runs() -> None:
@@ -175,13 +175,13 @@ async def test_it_is_idle_when_nothing_waits_and_nothing_runs() -> None:
     assert not settled.done()
     disk.turn()
     await asyncio.gather(*asked)
-    await asyncio.wait_for(settled, 5)
+    await asyncio.wait_for(settled, 60)
     assert is_idle(group)
     assert group.waiting == 0
 
 
 async def test_when_nothing_was_asked_it_is_settled() -> None:
-    await asyncio.wait_for(GroupCommit(Disk().commit, 1).settled(), 1)
+    await asyncio.wait_for(GroupCommit(Disk().commit, 1).settled(), 60)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=40), st.integers(1, 7))

@@ -45,7 +45,7 @@ async def keeping(flow: Flow, clock: StepClock | None = None, min_free: int = 0)
     await house.settle()
     yield house
     house.housekeeping.stop()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 60)
 
 
 def prunings(flow: Flow) -> int:

@@ -141,7 +141,7 @@ async def test_drained_means_that_all_is_on_disk(flow: Flow) -> None:
     assert not drained.done()
     assert not flow.ingest.idle
     hold.opened.set()
-    await asyncio.wait_for(drained, 5)
+    await asyncio.wait_for(drained, 60)
     await accepting
     assert len(await flow.everything()) == 1
 

@@ -12,7 +12,7 @@ from postdate.core.instant import SECOND
 from postdate.core.message import Event, Message, Status
 from postdate.core.outcome import Accepted, DoubtPolicy, InDoubt, Unreachable
 from postdate.core.resources import Resource
-from postdate.flow.inquiries import ASK_AFTER, MOST_AT_ONCE, Inquiries
+from postdate.flow.inquiries import ANSWER_SECONDS, ASK_AFTER, MOST_AT_ONCE, Inquiries
 from postdate.flow.open_connection import OpenConnection
 from postdate.store.contract import StoreUnavailable
 from tests.flow.building import (
@@ -324,7 +324,7 @@ async def test_who_is_interrupted_asks_again_at_the_next_start(
     (message,) = await flow.doubt()
     await flow.advance(([0, *ASKED_AFTER])[asked] + 0.5)
     assert len(flow.asked.asked) == asked
-    await asyncio.wait_for(flow.restart(kill), 5)
+    await asyncio.wait_for(flow.restart(kill), ANSWER_SECONDS - 5)
     flow.carrier.script, flow.asked.verdicts = accept, [verdict] * len(ASK_AFTER)
     await flow.advance(IN_THE_END)
     assert len(flow.asked.asked) == asked + (1 if verdict is not NOT_THERE else 3)
@@ -360,7 +360,7 @@ async def test_stopping_in_the_middle_of_a_question_ends_it_and_nothing_is_asked
     advancing = asyncio.create_task(flow.advance(5))
     await until(lambda: flow.asked.at_once == 1)
     assert not is_idle(flow.inquiries)
-    await asyncio.wait_for(flow.inquiries.stop(), 5)
+    await asyncio.wait_for(flow.inquiries.stop(), ANSWER_SECONDS - 5)
     assert is_idle(flow.inquiries)
     await advancing
     assert await is_in_doubt(flow, message)

@@ -18,6 +18,7 @@ from postdate.core.outcome import Accepted, Busy, DoubtPolicy, InDoubt, Outcome,
 from postdate.flow.lane import AHEAD
 from postdate.store.contract import StoreError, StoreFull, StoreUnavailable
 from tests.flow.building import (
+    NEVER,
     START,
     Answer,
     Breaks,
@@ -590,7 +591,7 @@ async def test_a_hand_off_is_claimed_shortly_before_its_slot_and_not_earlier(tmp
 
 def stop_lanes(flow: Flow) -> "asyncio.Task[None]":
     flow.stopping = True
-    return asyncio.create_task(flow.lanes.stop())
+    return asyncio.create_task(flow.lanes.stop(NEVER))
 
 
 async def test_stopping_lets_go_what_is_claimed_and_leaves_the_rest(tmp_path: Path) -> None:
@@ -599,7 +600,7 @@ async def test_stopping_lets_go_what_is_claimed_and_leaves_the_rest(tmp_path: Pa
         await flow.advance(1.5)
         stopping = stop_lanes(flow)
         await flow.advance(10)
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 60)
         assert flow.carrier.sids == sids(messages[:2])
         assert await flow.statuses() == {Status.SENT: 2, Status.QUEUED: 2}
 
@@ -611,7 +612,7 @@ async def test_stopping_waits_for_the_answers(flow: Flow) -> None:
     await flow.advance(5)
     assert not stopping.done()
     flow.carrier.tell(message.sid, Accepted("late"))
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
     await flow.advance(1)
     assert (await flow.read(message)).status is Status.SENT
 
@@ -620,8 +621,8 @@ async def test_a_carrier_that_does_not_answer_keeps_nobody_from_stopping_and_lea
     flow.carrier.script = script(Keeps(), Accepted("taken"))
     kept, taken = await begin(flow, 2)
     flow.stopping = True
-    await asyncio.wait_for(flow.lanes.stop(0.02), 5)
-    await asyncio.wait_for(flow.recorder.settled(), 5)
+    await asyncio.wait_for(flow.lanes.stop(0.02), 60)
+    await asyncio.wait_for(flow.recorder.settled(), 60)
     assert (await flow.read(kept)).doubt_at is not None
     assert (await flow.read(taken)).status is Status.SENT
 
@@ -637,7 +638,7 @@ async def test_a_wall_clock_that_was_set_back_keeps_nobody_from_stopping(tmp_pat
         hold.opened.set()
         await reached
         flow.stopping = True
-        await asyncio.wait_for(flow.lanes.stop(0.02), 0.5)
+        await asyncio.wait_for(flow.lanes.stop(NEVER), 60)
         await flow.advance(1)
         assert flow.carrier.submitted == []
         assert is_free((await flow.read(message)).claim)
@@ -649,7 +650,7 @@ async def test_a_carrier_that_is_closed_answers_and_so_ends_the_stop(flow: Flow)
     stopping = stop_lanes(flow)
     await flow.settle()
     await flow.carrier.close()
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
     await flow.advance(1)
     assert (await flow.read(message)).doubt_at is not None
 
@@ -779,7 +780,7 @@ async def test_a_graceful_stop_and_start_loses_and_doubles_nothing(tmp_path: Pat
             stopping = asyncio.create_task(flow.stop())
             await breathe()
             await flow.advance(1)
-            await asyncio.wait_for(stopping, 5)
+            await asyncio.wait_for(stopping, 60)
             await flow.start()
         await flow.advance(60)
         assert await flow.statuses() == {Status.SENT: 12}

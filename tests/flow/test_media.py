@@ -427,7 +427,7 @@ async def test_stopping_gives_up_a_fetch_and_the_next_start_makes_it(flow: Flow,
     await send(flow, customer)
     advancing = asyncio.create_task(flow.advance_to(after(60)))
     await until(lambda: bool(customer.calls))
-    await asyncio.wait_for(flow.media.stop(), 5)
+    await asyncio.wait_for(flow.media.stop(), 60)
     await flow.kill()
     advancing.cancel()
     await asyncio.wait([advancing])

@@ -80,7 +80,7 @@ async def test_a_receipt_is_acknowledged_when_it_is_on_disk_and_not_before(flow:
     assert not reporting.done()
     assert not is_idle(flow.receipts)
     hold.opened.set()
-    await asyncio.wait_for(reporting, 5)
+    await asyncio.wait_for(reporting, 60)
     assert is_idle(flow.receipts)
 
 
@@ -198,7 +198,7 @@ async def test_settled_means_that_all_is_on_disk(flow: Flow) -> None:
     await breathe()
     assert not settled.done()
     hold.opened.set()
-    await asyncio.wait_for(settled, 5)
+    await asyncio.wait_for(settled, 60)
     assert (await flow.read(message)).status is Status.DELIVERED
     await reporting
 
@@ -250,7 +250,7 @@ async def test_what_a_handset_writes_is_acknowledged_when_it_is_on_disk(flow: Fl
     assert len(await inbound(flow)) == 1
     assert not reporting.done()
     hold.opened.set()
-    await asyncio.wait_for(reporting, 5)
+    await asyncio.wait_for(reporting, 60)
 
 
 # --- stop and start --------------------------------------------------------------------------------------------------

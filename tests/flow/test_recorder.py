@@ -133,14 +133,14 @@ async def test_it_is_idle_while_it_waits_for_the_store_to_recover(recording: Rec
 
 
 async def test_it_is_settled_when_all_is_on_disk(recording: Recording) -> None:
-    await asyncio.wait_for(recording.recorder.settled(), 5)
+    await asyncio.wait_for(recording.recorder.settled(), 60)
     recording.store.fail("record", AWAY)
     recording.put(handed(1), handed(2))
     settled = asyncio.create_task(recording.recorder.settled())
     await recording.advance(GATHER)
     assert not settled.done()
     await recording.advance(SECOND + GATHER)
-    await asyncio.wait_for(settled, 5)
+    await asyncio.wait_for(settled, 60)
     assert await recording.statuses([1, 2]) == [Status.SENT, Status.SENT]
 
 
@@ -148,7 +148,7 @@ async def test_on_a_clock_that_is_moved_by_hand_it_waits_for_nobody(recording: R
     clock = CountingClock(stored.later(60))
     still = Recording(recording.store, clock)
     still.put(handed(1), handed(2))
-    await asyncio.wait_for(still.recorder.settled(), 5)
+    await asyncio.wait_for(still.recorder.settled(), 60)
     assert still.told == sids(1, 2)
     assert clock.timers == 0
 

@@ -123,7 +123,7 @@ async def running(bench: Bench) -> AsyncIterator[None]:
     finally:
         bench.stopped = True
         bench.scheduler.stop()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ async def test_an_error_that_is_not_the_stores_is_not_hidden(tmp_path: Path) -> 
         bench.failures.append(Broken())
         await bench.add(0)
         with pytest.raises(Broken):
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
 
 
 async def test_a_stopped_scheduler_releases_nothing_more(tmp_path: Path) -> None:

@@ -605,7 +605,7 @@ async def test_an_unbind_is_answered_and_ends_the_link(trial: Trial) -> None:
 async def test_the_smsc_unbinds_before_it_ends_and_waits_for_nobody_for_long(trial: Trial) -> None:
     polite, rude = await trial.bind(), await trial.bind()
     rude.answers = lambda pdu: None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await trial.smsc.stop()
     for esme in (polite, rude):
         assert Unbind in [type(e.pdu.body) for e in esme.heard if isinstance(e, RequestReceived)]

@@ -190,7 +190,7 @@ async def test_a_second_process_is_refused_and_the_lock_dies_with_its_owner(path
             await open_and_close(path)
         async with child(path, "opens") as other:
             assert (await line(other)).startswith("refused: another process")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert await other.wait() == 0
     async with opened(path) as store:
         assert await timers(store) == []
@@ -271,7 +271,7 @@ async def test_a_newer_schema_is_refused_with_what_to_do(made: Path) -> None:
         assert "9999" in refusal
         assert "install" in refusal
         # Nothing is left running: the process ends by itself.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     assert content(made) == before
 
