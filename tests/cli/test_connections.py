@@ -34,7 +34,7 @@ def test_a_whatsapp_connection_leads_on_to_a_channel_sender(commands: Commands) 
     settings = ("--set", "phone_number_id=1", "--secret", "access_token")
     added = known.run("connections", "add", "meta", "--kind", "whatsapp", *settings, columns=200)
     assert added.code == 0, added
-    assert "ChannelSenders with Sender=whatsapp:+NUMBER and Connection=meta" in added.out
+    assert "postdate senders register whatsapp:+NUMBER --connection meta" in added.out
     assert "numbers register" not in added.out
 
 

@@ -139,6 +139,11 @@ def connections(*parts: str) -> str:
     return "/".join(("/postdate/v1/Connections", *map(_part, parts)))
 
 
+def channel_senders(*parts: str) -> str:
+    """Return the path of senders on channels, or of one."""
+    return "/".join(("/postdate/v1/ChannelSenders", *map(_part, parts)))
+
+
 def accounts(*parts: str) -> str:
     """Return the path of accounts, or of one."""
     return "/".join(("/2010-04-01/Accounts", *map(_part, parts))) + ".json"

@@ -199,7 +199,7 @@ def add(
 def _show_new(found: Record, name: str) -> None:
     _show(found)
     if found.text("kind") == "whatsapp":
-        way = f"POST /postdate/v1/ChannelSenders with Sender=whatsapp:+NUMBER and Connection={name}"
+        way = f"postdate senders register whatsapp:+NUMBER --connection {name}"
         say("", [f"Next, a sender that goes out by it: {way}"])
     else:
         say("", [f"Next, a number that goes out by it: postdate numbers register NUMBER --connection {name}"])

@@ -18,7 +18,7 @@ _RUN, _USE = "Run a node", "Use a running node"
 PANELS: Final = MappingProxyType(
     {
         **dict.fromkeys(("serve", "env", "demo", "smsc"), _RUN),
-        **dict.fromkeys(("messages", "services", "numbers", "contents", "connections"), _USE),
+        **dict.fromkeys(("messages", "services", "numbers", "senders", "contents", "connections"), _USE),
         **dict.fromkeys(("accounts", "keys", "console", "clock", "handsets"), _USE),
     }
 )

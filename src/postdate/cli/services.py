@@ -11,6 +11,7 @@ from postdate.cli.numbers import sid_of
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
 from postdate.cli.screen import full_time, listing, say, show_fields, show_list
+from postdate.cli.senders import sid_of_sender
 
 app = typer.Typer(help="Messaging services and their sender pools.", no_args_is_help=True)
 
@@ -161,7 +162,8 @@ def add_sender(
     sender: Annotated[
         str,
         typer.Argument(
-            metavar="SENDER", help="A registered number, its SID (PN..., SC..., XE...), or an alpha sender."
+            metavar="SENDER",
+            help="A registered number, whatsapp:+NUMBER, a SID (PN..., SC..., XE...), or an alpha sender.",
         ),
     ],
     reach: Reach,
@@ -169,7 +171,7 @@ def add_sender(
     """Add a sender to the pool of a messaging service."""
 
     def ask(client: Client) -> bytes:
-        known = sid_of(client, sender)
+        known = _sid(client, sender)
         _, path, parameter, _, _ = _pool_of(known)
         return client.post(services(sid, path), [(parameter, known)])
 
@@ -185,17 +187,25 @@ def add_sender(
 def remove_sender(
     sid: Sid,
     sender: Annotated[
-        str, typer.Argument(metavar="SENDER", help="A registered number, or the sender's SID: PN..., SC..., AI...")
+        str,
+        typer.Argument(
+            metavar="SENDER", help="A registered number, whatsapp:+NUMBER, or a SID: PN..., SC..., XE..., AI..."
+        ),
     ],
     reach: Reach,
 ) -> None:
     """Take a sender out of the pool of a messaging service."""
 
     def ask(client: Client) -> None:
-        known = sid_of(client, sender)
+        known = _sid(client, sender)
         client.delete(services(sid, _pool_of(known)[1], known))
 
     reach.do(ask, f"{sender} sends for {sid} no longer.")
+
+
+def _sid(client: Client, sender: str) -> str:
+    """Return the SID of a sender; what is neither registered nor a SID is the name of an alpha sender."""
+    return sid_of_sender(client, sender) if ":" in sender else sid_of(client, sender)
 
 
 def _pool_of(sender: str) -> tuple[str, str, str, str, str]:
