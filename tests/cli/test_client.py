@@ -1,7 +1,6 @@
 """The client where there is no node: nobody, somebody else, a redirect."""
 
 import http.server
-import socket
 import threading
 from collections.abc import Iterator
 from typing import ClassVar
@@ -11,6 +10,7 @@ import pytest
 from postdate.cli.client import Client, NotReached
 from postdate.cli.credentials import Credentials
 from tests.cli.running import Commands, Running
+from tests.held_ports import held_ports
 
 SID = "AC" + "0" * 32
 
@@ -50,18 +50,12 @@ def somebody_else() -> Iterator[str]:
         thread.join(10)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
 def test_nobody_answers(nowhere: Commands) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    ran = Commands(nowhere.data, {"TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": "x"}).run(
-        "messages", "list", "--url", url
-    )
+    with held_ports(1) as (port,):
+        url = f"http://127.0.0.1:{port}"
+        ran = Commands(nowhere.data, {"TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": "x"}).run(
+            "messages", "list", "--url", url
+        )
     assert (ran.code, ran.out) == (3, "")
     assert f"No node answers at {url} (" in ran.err
     assert "postdate serve" in ran.err

@@ -6,9 +6,8 @@ smpplib, aiosmpplib and Kannel have nothing in common with our session, so two h
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from bench.kannel import BEARERBOX, SMSBOX, listens
+from tests.held_ports import held_ports
 from tests.smsc.esme import HANDSET, SENDER, Trial, a_trial, eventually
 
 SHORT = "See you at 3PM {today}"
@@ -132,22 +132,14 @@ async def test_aiosmpplib(trial: Trial) -> None:
 # --- Kannel ----------------------------------------------------------------------------------------------------------
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 class Kannel:
     """Bearerbox and smsbox, and the web server that they call."""
 
-    def __init__(self, folder: Path, smsc_port: int) -> None:
+    def __init__(self, folder: Path, smsc_port: int, ports: Sequence[int]) -> None:
         self.folder = folder
         self.calls: list[dict[str, str]] = []
         self.smsc_port = smsc_port
-        self.admin, self.box, self.send_port = free_ports(3)
+        self.admin, self.box, self.send_port = ports
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def configure(self, web_port: int) -> Path:
@@ -242,7 +234,11 @@ async def ended(kannel: Kannel) -> AsyncIterator[None]:
 async def test_kannel(trial: Trial, tmp_path: Path) -> None:
     if shutil.which(BEARERBOX) is None or shutil.which(SMSBOX) is None:
         pytest.skip("Kannel (bearerbox and smsbox) is not installed here")
-    kannel = Kannel(tmp_path, trial.smsc.port)
+    with held_ports(3) as ports:
+        await with_kannel(trial, Kannel(tmp_path, trial.smsc.port, ports))
+
+
+async def with_kannel(trial: Trial, kannel: Kannel) -> None:
     async with await asyncio.start_server(kannel.answer, "127.0.0.1", 0) as web:
         web_port = web.sockets[0].getsockname()[1]
         path = kannel.configure(web_port)

@@ -7,9 +7,7 @@ ends. Only processes it started are ended, by their id.
 import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +22,7 @@ import postdate
 from postdate.clock import SystemClock, breathe
 from postdate.core.instant import Instant
 from postdate.core.message import Status
+from tests.held_ports import held_ports
 from tests.system.checker import CALLED_BACK, report, violations
 from tests.system.customer import Customer, Wish, calling, listening
 from tests.system.history import (
@@ -47,8 +46,6 @@ SETTLED_WITHIN = 45.0
 STARTED_WITHIN = 30.0
 SLOW_MS = 25
 MOST_TRIES = 5
-# Below the range that the system takes for outgoing connections: nobody gets the port while the node is dead.
-PORTS = range(20_000, 30_000)
 
 # Two senders without a rate behind one service, one with a rate behind another, and one for very long messages.
 FREE = ("+14155550111", "+14155550112")
@@ -57,18 +54,6 @@ SLOW = "+14155550131"
 RATES = {PACED: 50.0, SLOW: 10.0}
 LONG = "Please bring " + "x" * 1_480
 LONG_SEGMENTS = 10
-
-
-def free_port() -> int:
-    """Return a port that is free, and that no outgoing connection will be given."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError(f"no port of {PORTS} is free")
 
 
 @dataclass(slots=True)
@@ -346,7 +331,14 @@ async def _process(*command: str, errors: Path) -> AsyncIterator[asyncio.subproc
 @asynccontextmanager
 async def trying(folder: Path, doubt: str, seed: int) -> AsyncIterator[Trial]:
     """Run a carrier and a nursery in a folder, and listen to callbacks; no life has begun."""
-    port, diary = free_port(), Diary()
+    with held_ports(1) as (port,):
+        async with _trying_on(port, folder, doubt, seed) as trial:
+            yield trial
+
+
+@asynccontextmanager
+async def _trying_on(port: int, folder: Path, doubt: str, seed: int) -> AsyncIterator[Trial]:
+    diary = Diary()
     receipts = f"http://127.0.0.1:{port}/postdate/v1/Connections/http/Events"
     carrier = [str(HERE / "carrier.py"), "--log", str(folder / "carrier.jsonl"), "--slow-ms", str(SLOW_MS)]
     errors = folder / "errors.txt"

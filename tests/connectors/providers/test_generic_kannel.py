@@ -4,10 +4,8 @@ Its `bearerbox` has a fake carrier, which the program `fakesmsc` is the network 
 """
 
 import asyncio
-import contextlib
 import json
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from bench.kannel import listens
 from postdate.clock import SystemClock, breathe
 from postdate.connectors.contract import CarrierEvent, Inbound, Receipt, Submission
 from postdate.connectors.http import HttpConnector, HttpWay, http_connector
@@ -27,6 +26,7 @@ from postdate.core.instant import HOUR, Instant
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, Busy, Refused
 from tests.docs.pages import blocks, manual
+from tests.held_ports import held_ports
 
 FAKE_NETWORK = Path("/usr/lib/kannel/test/fakesmsc")
 SETTINGS = json.loads(blocks(manual("generic-provider"), "json")[0])
@@ -71,12 +71,6 @@ get-url = "http://127.0.0.1:{ours}/events?id=%I&from=%p&to=%P&body=%b"
 """
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        places = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [place.getsockname()[1] for place in places]
-
-
 @asynccontextmanager
 async def program(folder: Path, *words: str) -> AsyncIterator[None]:
     """Run a program until the end, its output in a file."""
@@ -91,14 +85,8 @@ async def program(folder: Path, *words: str) -> AsyncIterator[None]:
 
 
 async def until_it_listens(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await breathe(0.05)
-            continue
-        writer.close()
-        return
+    while not listens(port):
+        await breathe(0.05)
 
 
 class Site:
@@ -138,9 +126,9 @@ class Site:
 @asynccontextmanager
 async def kannel(folder: Path) -> AsyncIterator[tuple[Site, HttpConnector, int]]:
     """Run Kannel and give it, the connector to it, and the port of our way in."""
-    admin, box, network, send = free_ports(4)
-    site = Site(send, network)
     async with AsyncExitStack() as stack:
+        admin, box, network, send = stack.enter_context(held_ports(4))
+        site = Site(send, network)
         runner = web.ServerRunner(web.Server(site.answer), shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -150,6 +138,7 @@ async def kannel(folder: Path) -> AsyncIterator[tuple[Site, HttpConnector, int]]
         file.write_text(CONFIGURATION.format(admin=admin, box=box, network=network, send=send, ours=port))
         await stack.enter_async_context(program(folder, "bearerbox", str(file)))
         await until_it_listens(box)
+        await until_it_listens(network)
         await stack.enter_async_context(program(folder, "smsbox", str(file)))
         await until_it_listens(send)
         yield site, await stack.enter_async_context(site.connected(port)), port
