@@ -6,9 +6,10 @@ variables `POSTDATE_*`, the command line. The manual's table is made from the de
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
@@ -24,6 +25,11 @@ from postdate.core.instant import ScheduleWindow
 from postdate.core.sid import is_sid
 
 Network = IPv4Network | IPv6Network
+# As much as the largest private networks have, 10.0.0.0/8 and fc00::/7: what is wider holds strangers.
+_WIDEST_TRUSTED: Final = MappingProxyType({4: 8, 6: 7})
+# An IPv4 address in IPv6's form (::ffff:10.0.0.1) has it in its last 32 bits.
+MAPPED_BITS: Final = 96
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
 class InvalidSettings(Exception):
@@ -107,6 +113,18 @@ class Settings(BaseSettings):
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(ip_network(str(part).strip()) for part in parts if str(part).strip())
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[Network, ...]) -> tuple[Network, ...]:
+        for network in map(plain_network, value):
+            widest = _WIDEST_TRUSTED[network.version]
+            if network.prefixlen < widest:
+                raise ValueError(
+                    f"{network} is trusted with too much: anybody there could say to be anybody. Write the addresses "
+                    f"of your proxies alone, such as 127.0.0.1 or 10.1.2.0/24; a network here is a /{widest} or smaller"
+                )
+        return value
+
     @field_validator("schedule_without_service")
     @classmethod
     def _without_service(cls, value: str) -> str:
@@ -161,6 +179,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line first, then the environment; the file comes in through `load`."""
         return (init_settings, env_settings)
+
+
+def plain_network(network: Network) -> Network:
+    """Return a network; one of IPv4 addresses in IPv6's form as the IPv4 network that it is."""
+    if isinstance(network, IPv4Network) or not network.subnet_of(_MAPPED):
+        return network
+    address = IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+    return IPv4Network((address, network.prefixlen - MAPPED_BITS))
 
 
 def _one_of(value: str, *allowed: str) -> str:

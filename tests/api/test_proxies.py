@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from postdate.api.proxies import BehindProxies
 
 PROXY = "10.0.0.1"
-TRUSTED = [ip_network("10.0.0.0/24"), ip_network("fd00::1/128")]
+TRUSTED = [ip_network("10.0.0.0/24"), ip_network("fd00::1/128"), ip_network("::ffff:10.9.0.0/112")]
 VISITOR = "203.0.113.9"
 
 
@@ -54,6 +54,15 @@ FOR = {
     "from a proxy itself": (PROXY, ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
     "with a port": (PROXY, [f"{VISITOR}:50000"], VISITOR),
     "with brackets": (PROXY, ["[2001:db8::7]:50000"], "2001:db8::7"),
+    "from a proxy in IPv6's form": ("::ffff:10.0.0.1", [VISITOR], VISITOR),
+    "from a proxy in IPv6's form, in hex": ("::ffff:a00:1", [VISITOR], VISITOR),
+    "from just outside, in IPv6's form": ("::ffff:10.0.1.0", [VISITOR], "10.0.1.0"),
+    "from a network in IPv6's form": ("10.9.0.1", [VISITOR], VISITOR),
+    "from both in IPv6's form": ("::ffff:10.9.0.1", [VISITOR], VISITOR),
+    "from beside a network in IPv6's form": ("10.10.0.1", [VISITOR], "10.10.0.1"),
+    "through a proxy in IPv6's form": (PROXY, [f"{VISITOR}, ::ffff:10.0.0.2"], VISITOR),
+    "a visitor in IPv6's form": (PROXY, [f"::ffff:{VISITOR}"], VISITOR),
+    "an IPv6 address that ends like a proxy's": ("fd00::a00:1", [VISITOR], "fd00::a00:1"),
     "written long": (PROXY, ["2001:0DB8:0:0::0007"], "2001:db8::7"),
     "an unknown one": (PROXY, ["unknown"], PROXY),
     "an unknown one, nearer than one that is known": (PROXY, [f"{VISITOR}, unknown"], PROXY),
