@@ -171,6 +171,7 @@ EVENTS: list[tuple[object, list[CarrierEvent]]] = [
     ({"id": "gw-1", "status": "undelivered"}, [Receipt("gw-1", Event.UNDELIVER, 30008)]),
     ({"from": "+1555", "to": "12345", "body": "STOP"}, [Inbound("+1555", "12345", "STOP")]),
     ({"from": "+1555", "to": "12345", "body": "", "when": [1]}, [Inbound("+1555", "12345", "")]),
+    ({"id": "in-1", "from": "+1555", "to": "12345", "body": "1"}, [Inbound("+1555", "12345", "1", carrier_ref="in-1")]),
     (
         [{"from": "a", "to": "b", "body": "1"}, {"id": "x", "status": "read"}, {"from": "a", "to": "b", "body": "2"}],
         [Inbound("a", "b", "1"), Receipt("x", Event.READ), Inbound("a", "b", "2")],

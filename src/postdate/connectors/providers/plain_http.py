@@ -102,7 +102,10 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a carrier POSTs to us, alone or in a list: `id` and `status`, or `from`, `to` and `body`."""
+    """What a carrier POSTs to us, alone or in a list: `id` and `status`, or `from`, `to` and `body`.
+
+    An `id` beside the latter is that of what came in: told again, it is known again.
+    """
 
     id: Id | None = None
     sid: Id | None = None
@@ -188,8 +191,8 @@ def _event(told: Told, place: int) -> CarrierEvent:
         case Told(id=str(ref), status=str(status), sender=None, recipient=None, body=None):
             failed = status == "undelivered"
             return Receipt(ref, _EVENTS[status], (told.code or UNKNOWN_FAILURE) if failed else None, told.sid)
-        case Told(sender=str(sender), recipient=str(recipient), body=str(body), id=None, status=None):
-            return Inbound(sender, recipient, body)
+        case Told(sender=str(sender), recipient=str(recipient), body=str(body), status=None):
+            return Inbound(sender, recipient, body, carrier_ref=told.id)
     raise BadEvent(f"Event {place} is neither a receipt (id and status) nor an inbound message (from, to and body).")
 
 
