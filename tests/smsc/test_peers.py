@@ -49,7 +49,7 @@ def with_smpplib(port: int, deliveries: int) -> tuple[list[bytes], list[Any]]:
     client_module, gsm = pytest.importorskip("smpplib.client"), pytest.importorskip("smpplib.gsm")
     ids: list[bytes] = []
     delivered: list[Any] = []
-    client = client_module.Client("127.0.0.1", port, timeout=10, allow_unknown_opt_params=True)
+    client = client_module.Client("127.0.0.1", port, timeout=60, allow_unknown_opt_params=True)
     client.set_message_sent_handler(lambda pdu: ids.append(pdu.message_id))
     client.set_message_received_handler(lambda pdu: delivered.append(pdu))
     client.connect()
