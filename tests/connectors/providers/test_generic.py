@@ -250,6 +250,18 @@ def test_half_a_character_cannot_be_sent() -> None:
             described.request(submission(body="half of \ud83d"), context())
 
 
+@pytest.mark.parametrize("text", [".", ".."])
+@pytest.mark.parametrize("path", ["/a/{body}/{to}", "/{to}/{body}", "/a/../{to}/{body}?x=1"])
+def test_no_text_names_another_place_than_its_own_in_a_path(path: str, text: str) -> None:
+    described = carrier(url=f"https://gateway.example{path}")
+    refused = described.request(submission(body=text), context())
+    assert isinstance(refused, Refused)
+    assert "path" in refused.detail
+    for harmless in ("...", f"a{text}", f"{text}/{text}"):
+        assert isinstance(described.request(submission(body=harmless), context()), Request)
+    assert isinstance(carrier().request(submission(body=text), context()), Request)  # in the query it is a text
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [({"body": "two\r\nlines"}, 30008), ({"body": "half of \ud83d"}, 30008), ({"channel": Channel.WHATSAPP}, 21612)],

@@ -94,8 +94,11 @@ class Generic:
         headers |= {name: text.fill(values) for name, text in self._headers.items()}
         if not all(map(HEADER_TEXT.fullmatch, headers.values())):
             return Refused(UNKNOWN_FAILURE, "it cannot stand in a header, where this connection puts it")
+        url = self._url.fill(values)
+        if _dot_parts(url) != _dot_parts(self._settings.url):
+            return Refused(UNKNOWN_FAILURE, "it cannot stand in the URL's path, where this connection puts it")
         body = None if self._body is None else self._body.fill(values).encode()
-        return Request(self._settings.method, self._url.fill(values), headers, body)
+        return Request(self._settings.method, url, headers, body)
 
     def _values(self, submission: Submission, context: Context) -> Mapping[str, str]:
         media = [attachment.url for attachment in submission.attachments]
@@ -269,6 +272,11 @@ class Generic:
         if self._settings.event_source == "json":
             return text_of(pointed(fields, place))
         return field(fields, place)
+
+
+def _dot_parts(url: str) -> int:
+    """Return how many parts of a URL's path name another place than their own: no percent-encoding keeps them there."""
+    return sum(part in (".", "..") for part in url.partition("?")[0].split("/"))
 
 
 def _search(pattern: str, text: str) -> "regex.Match[str] | None":
