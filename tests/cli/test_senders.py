@@ -49,7 +49,13 @@ def test_list_fits_80_columns(commands: Commands) -> None:
     ran = commands.run("senders", "list")
     assert sid in ran.out
     assert "whatsapp:+442071838751" in ran.out
+    assert "CONNECTION" in ran.out
     assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
+
+
+def test_a_name_that_nobody_gave_is_not_listed(commands: Commands) -> None:
+    commands.sid("senders", "register", "whatsapp:+14155550123")
+    assert commands.run("senders", "list").out.count("+14155550123") == 1
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,12 @@ def list_all(reach: Reach) -> None:
 
 
 def _show_list(page: Record) -> None:
-    table = listing("SID", "SENDER", "MPS", "CONNECTION", "NAME")
+    table = listing("SID", "SENDER", "CONNECTION", "NAME")
     table.columns[1].no_wrap = True
+    table.columns[2].min_width = len("CONNECTION")
     for sender in page.records("senders"):
-        table.add_row(*(sender.text(name) for name in ("sid", "sender", "mps", "connection", "friendly_name")))
+        address, name = sender.text("sender"), sender.text("friendly_name")
+        table.add_row(sender.text("sid"), address, sender.text("connection"), "" if name == address else name)
     show_list(table, "No senders yet: postdate senders register whatsapp:+14155550100 --connection NAME")
 
 
