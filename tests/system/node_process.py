@@ -31,7 +31,7 @@ from postdate.store.sqlite import SqliteStore
 
 ACCOUNT = "AC" + "c4a5" * 8
 AUTH_TOKEN = "the-token-of-the-crash-tests"
-MOST_SECONDS = 240
+MOST_SECONDS = 580
 METHODS = ("add", "cancel", "dispatch", "claim", "record", "apply_receipts", "settle_callbacks", "put")
 MOMENTS = ("before", "commit", "after")
 

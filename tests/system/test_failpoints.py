@@ -7,6 +7,7 @@ half done the next one takes up, and dies in that. The last one has no failpoint
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from tests.system.trial import FREE, Trial, check, trying
 
 CALLS = (1, 2, 3)
 DUE_IN = 120 * MILLISECOND
-# A life that has not met its failpoint by then will not: its story is over.
+# A life that has not met its failpoint by then will not: its story is over. What must be met and was not, because the
+# machine is slow, is met by a life that has longer.
 OVER_IN = 700 * MILLISECOND
+LONGER = (3 * OVER_IN, 10 * OVER_IN)
 FIRST_START = [f"put:1:{moment}" for moment in MOMENTS]
 POINTS = [f"{method}:{call}:{moment}" for method, call, moment in product(METHODS, CALLS, MOMENTS) if method != "put"]
 
@@ -60,12 +63,12 @@ class Stories:
         return made
 
 
-async def die_at(trial: Trial, failpoint: str, stories: Stories | None) -> bool:
+async def die_at(trial: Trial, failpoint: str, stories: Stories | None, over_in: int = OVER_IN) -> bool:
     """Live until the failpoint, or until it is clear that it is not met; say whether it was."""
     life = await trial.nursery.begin(failpoint)
     if await trial.nursery.ready(life) and stories is not None:
         stories.begin()
-        over = asyncio.create_task(until(Instant(SystemClock().now() + OVER_IN)))
+        over = asyncio.create_task(until(Instant(SystemClock().now() + over_in)))
         ended = asyncio.create_task(trial.nursery.ended(life))
         await asyncio.wait((over, ended), return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
@@ -79,7 +82,17 @@ async def die_at(trial: Trial, failpoint: str, stories: Stories | None) -> bool:
     return met
 
 
-@pytest.mark.timeout(240)
+def must_be_met(point: str) -> bool:
+    """Say whether a failpoint is at the first call of its method: in each story every method is called."""
+    return ":1:" in point
+
+
+def enough(met: Sequence[str]) -> bool:
+    """Say whether as many failpoints were met as prove something."""
+    return len(met) > 0.8 * len(POINTS)
+
+
+@pytest.mark.timeout(600)
 async def test_death_at_any_commit_breaks_no_promise(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
     points = random.Random(seed).sample(POINTS, len(POINTS))
@@ -89,6 +102,13 @@ async def test_death_at_any_commit_breaks_no_promise(tmp_path: Path) -> None:
         await trial.configure()
         stories = Stories(trial)
         met += [point for point in points if await die_at(trial, point, stories)]
+        for over_in, point in product(LONGER, points):
+            if (
+                point not in met
+                and (must_be_met(point) or not enough(met))
+                and await die_at(trial, point, stories, over_in)
+            ):
+                met.append(point)
         last = await trial.nursery.begin()
         assert await trial.nursery.ready(last), trial.nursery.errors()
         await asyncio.gather(*stories.under_way)
@@ -96,6 +116,6 @@ async def test_death_at_any_commit_breaks_no_promise(tmp_path: Path) -> None:
     missed = sorted({*FIRST_START, *POINTS} - set(met))
     print(f"{len(met)} failpoints met, not met: {missed}; {dict(Counter(k.status.value for k in history.kept))}")
     check(trial, history)
-    assert {point for point in (*FIRST_START, *POINTS) if ":1:" in point} <= set(met)
-    assert len(met) > 0.8 * len(POINTS)
+    assert set(filter(must_be_met, (*FIRST_START, *POINTS))) <= set(met)
+    assert enough(met)
     assert sum(life.end is End.KILLED for life in history.lives) >= len(POINTS)

@@ -38,7 +38,7 @@ from tests.system.history import (
     digest,
     write,
 )
-from tests.system.node_process import ACCOUNT, AUTH_TOKEN
+from tests.system.node_process import ACCOUNT, AUTH_TOKEN, MOST_SECONDS
 
 HERE = Path(__file__).parent
 TOKEN = "the-token-of-the-carrier"
@@ -341,6 +341,7 @@ async def _trying_on(port: int, folder: Path, doubt: str, seed: int) -> AsyncIte
     diary = Diary()
     receipts = f"http://127.0.0.1:{port}/postdate/v1/Connections/http/Events"
     carrier = [str(HERE / "carrier.py"), "--log", str(folder / "carrier.jsonl"), "--slow-ms", str(SLOW_MS)]
+    carrier += ["--max-seconds", str(MOST_SECONDS)]
     errors = folder / "errors.txt"
     async with (
         _process(*carrier, "--receipts", receipts, "--token", TOKEN, errors=errors) as carrying,
