@@ -108,7 +108,7 @@ def running_node(data: Path, *, test_clock: bool = True) -> Iterator[Running]:
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     try:
-        assert ready.wait(30), "the node did not start"
+        assert ready.wait(100), "the node did not start"
         yield running
     finally:
         ended.set()

@@ -16,7 +16,7 @@ from tests.connectors.providers.building import NOW
 
 ROOT = Path(__file__).parents[3]
 DESCRIPTIONS = ROOT.parent / "shared" / "oai"
-LONGEST_SECONDS = 100
+LONGEST_SECONDS = 600
 _PRISM = ROOT / "tests" / "node" / "node_modules" / ".bin" / "prism"
 _NODE = shutil.which("node")
 
@@ -53,7 +53,7 @@ def serving(description: Path) -> Iterator[str]:
         yield listening[1]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 async def asked(request: Request) -> Answer:
