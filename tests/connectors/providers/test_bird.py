@@ -132,7 +132,7 @@ def failure(code: int, name: str = "sms-messagebird", source: str = "") -> dict[
     return {"code": code, "source": {"name": name, "code": source}}
 
 
-def inbound(event: str = "sms.inbound", number: str | None = None, **body: object) -> dict[str, object]:
+def inbound(event: str = "sms.inbound", number: str | None = None, **body: object) -> dict[str, Any]:
     connector = {"id": "86cc4dc0"} if number is None else {"id": "86cc4dc0", "identifierValue": number}
     contact = {"id": "32cf", "identifierKey": "phonenumber", "identifierValue": RECIPIENT}
     return news(
@@ -177,6 +177,12 @@ PICTURES = {"images": [{"mediaUrl": "https://media.example/1"}, {"altText": "non
         (news("sms.interaction"), []),
         (news("email.inbound"), []),
         (news("sms.outbound", "numbers"), []),
+        (outbound("delivered", channelId="another"), []),
+        (inbound() | {"payload": inbound()["payload"] | {"channelId": "another"}}, []),
+        (
+            inbound() | {"payload": inbound()["payload"] | {"channelId": None}},
+            [Inbound(RECIPIENT, SENDER, "STOP", carrier_ref=REF)],
+        ),
     ],
 )
 def test_events_are_understood(body: dict[str, object], expected: list[CarrierEvent]) -> None:

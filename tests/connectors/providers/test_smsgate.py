@@ -181,6 +181,11 @@ EVENTS: list[tuple[dict[str, object], list[CarrierEvent]]] = [
         webhook("sms:received", message="hi", phoneNumber="6505551212", recipient=None, simNumber=None),
         [Inbound("6505551212", "+15550001111", "hi", carrier_ref="ev-1")],
     ),
+    (webhook("sms:received", message="hi", phoneNumber="6505551212", recipient=None) | {"deviceId": "d2"}, []),
+    (
+        webhook("sms:received", message="hi", phoneNumber="6505551212", recipient="+15550003333") | {"deviceId": "d2"},
+        [Inbound("6505551212", "+15550003333", "hi", carrier_ref="ev-1")],
+    ),
     (
         webhook("mms:downloaded", sender="+1", recipient="+2", body="look", attachments=[{"data": "/9j/"}]),
         [Inbound("+1", "+2", "look", carrier_ref="ev-1")],

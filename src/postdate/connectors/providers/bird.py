@@ -3,7 +3,8 @@
 Shapes, signature and codes are from Bird's documentation alone: there is no library for this API to hold them against,
 and nothing was tried against Bird itself. Our SID is the `reference`, which comes back in events. No idempotency key
 is known, nor a validity period. Events come by webhook subscriptions that the operator makes, for `sms.outbound` and
-`sms.inbound` or `whatsapp.outbound` and `whatsapp.inbound`, each to this connection's URL.
+`sms.inbound` or `whatsapp.outbound` and `whatsapp.inbound`, each to this connection's URL. Unless the operator filters
+them, they tell of every channel of the workspace: those of others are passed over.
 
 The channel has one sender, which no message names; so `sender` says which it is, a message from another is refused, and
 a message received without its number was sent to this one. Only pictures can be media. The signature covers the URL
@@ -121,6 +122,7 @@ class _Failure(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     id: Id
+    channel_id: str | None = msgspec.field(name="channelId", default=None)
     status: str | None = None
     reference: str | None = None
     failure: _Failure | None = None
@@ -174,7 +176,7 @@ class Bird:
         return refused(answer)
 
     def events(self, call: Call) -> Heard:
-        """Read one event of a subscription; events of other services are no news."""
+        """Read one event of a subscription; what other services and channels tell is no news."""
         if self._settings.signing_key is not None:
             _check(self._settings.signing_key, call)
         head = decode_event(call.body, _Head)
@@ -182,6 +184,8 @@ class Bird:
         if head.service != "channels" or platform not in _PREFIXES or what not in ("outbound", "inbound"):
             return Heard()
         message = decode_event(call.body, _Told).payload
+        if message.channel_id is not None and message.channel_id.lower() != self._settings.channel_id.lower():
+            return Heard()
         if what == "outbound":
             return Heard(_receipt(message, call.sid))
         return Heard([self._inbound(message, _PREFIXES[platform])])

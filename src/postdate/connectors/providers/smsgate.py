@@ -100,6 +100,7 @@ class _Event(msgspec.Struct):
     id: Id
     event: str
     payload: _Payload
+    device_id: str | None = msgspec.field(name="deviceId", default=None)
 
 
 class SmsGate:
@@ -185,8 +186,14 @@ class SmsGate:
                 return self._inbound(told)
         return None  # sent, pings, and what later versions add
 
-    def _inbound(self, told: _Event) -> Inbound:
+    def _inbound(self, told: _Event) -> Inbound | None:
         payload = told.payload
+        if (
+            payload.recipient is None
+            and told.device_id is not None
+            and self._settings.device_id not in (None, told.device_id)
+        ):
+            return None  # another phone of the account, and not the one that `number` is of
         sender = payload.sender or payload.phone_number
         recipient = payload.recipient or self._settings.number
         if sender is None or recipient is None:
