@@ -146,6 +146,7 @@ class Node:
         self.media = MediaFetcher(self.store, self.outgoing, self.clock, self.dispatcher.take)
         self._stack.push_async_callback(self.media.stop)
         self.scheduler = Scheduler(self.store, self.clock, self.dispatcher.take, LEAD)
+        self.receipts.notice = self.scheduler.notice
         self._begin(self.scheduler.run, self.scheduler.stop)
 
     async def _start_accepting(self) -> None:

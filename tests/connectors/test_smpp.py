@@ -423,10 +423,13 @@ async def test_an_answer_that_never_comes_leaves_only_its_message_in_doubt() -> 
     [
         (SubmitSmResp("late-1"), Accepted("late-1")),
         (Status.RINVDSTADR, Refused(30005, "the carrier answered ESME_RINVDSTADR")),
-        (Status.RTHROTTLED, Refused(30017, "the carrier could not take it, and said so too late")),
+        (Status.RTHROTTLED, Unreachable("the carrier could not take it, and said so late")),
+        (Status.RMSGQFUL, Unreachable("the carrier could not take it, and said so late")),
     ],
 )
-async def test_an_answer_that_comes_late_is_told_as_an_event(answer: Any, told: Accepted | Refused) -> None:
+async def test_an_answer_that_comes_late_is_told_as_an_event(
+    answer: Any, told: Accepted | Refused | Unreachable
+) -> None:
     held: list[tuple[SmscLink, Pdu]] = []
     events: list[CarrierEvent] = []
 

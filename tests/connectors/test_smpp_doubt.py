@@ -207,8 +207,8 @@ async def test_the_failure_of_a_part_is_told_of_a_message_in_doubt() -> None:
 # --- what a late answer may say --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("taken", [False, True])
-async def test_a_late_refusal_says_nothing_once_the_message_was_handed_over_again(taken: bool) -> None:
+@pytest.mark.parametrize("old", [SubmitSmResp("old"), Status.RINVDSTADR, Status.RTHROTTLED])
+async def test_a_late_no_says_nothing_once_the_message_was_handed_over_again(old: SubmitSmResp | Status) -> None:
     waiting: list[Pdu] = []
     smsc = Smsc(on_submit=lambda link, request: waiting.append(request))
     heard = Heard()
@@ -222,10 +222,10 @@ async def test_a_late_refusal_says_nothing_once_the_message_was_handed_over_agai
             (outcome,) = await task
             assert isinstance(outcome, InDoubt)
         link = smsc.bound[0]
-        link.answer(waiting[0], SubmitSmResp("old") if taken else Status.RINVDSTADR)
+        link.answer(waiting[0], old)
         link.answer(waiting[1], SubmitSmResp("new"))
         await until(lambda: LateAnswer(submission(1).sid, Accepted("new")) in heard.events)
-        assert not any(isinstance(event, LateAnswer) and isinstance(event.outcome, Refused) for event in heard.events)
+        assert all(isinstance(event, LateAnswer) and isinstance(event.outcome, Accepted) for event in heard.events)
 
 
 # --- told again ------------------------------------------------------------------------------------------------------

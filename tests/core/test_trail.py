@@ -36,6 +36,7 @@ ENTRIES: dict[str, tuple[str, Step]] = {
         Step(at=AT, kind=Kind.LATE_ACCEPT, connection="alpha", carrier_ref="ref-1"),
     ),
     "refused late": (entry(Kind.LATE_REFUSE, AT, 30003), Step(at=AT, kind=Kind.LATE_REFUSE, code=30003)),
+    "returned late": (entry(Kind.LATE_RETURN, AT), Step(at=AT, kind=Kind.LATE_RETURN)),
     "delivered": (entry(Kind.DELIVERED, AT), Step(at=AT, kind=Kind.DELIVERED)),
     "undelivered": (entry(Kind.UNDELIVERED, AT, 30005), Step(at=AT, kind=Kind.UNDELIVERED, code=30005)),
     "read": (entry(Kind.READ, AT), Step(at=AT, kind=Kind.READ)),

@@ -384,8 +384,8 @@ class WatchedStore:
     async def lanes(self) -> dict[str, Instant]:
         return await self._through("lanes", self.real.lanes)
 
-    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
-        await self._through("apply_receipts", lambda: self.real.apply_receipts(news, at))
+    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> list[Cursor]:
+        return await self._through("apply_receipts", lambda: self.real.apply_receipts(news, at))
 
     async def add_inbound(
         self,
@@ -644,7 +644,7 @@ class Flow:
         self.scheduler = Scheduler(self.store, clock, self.dispatcher.take, LEAD)
         rules = IngestRules(ScheduleWindow.parse(setup.window), setup.cap, setup.send_at_once_without_service)
         self.ingest = Ingest(self.store, self.directory, clock, rules)
-        self.ingest.notice = self.scheduler.notice
+        self.ingest.notice = self.receipts.notice = self.scheduler.notice
         self.ingest.has_room = self.lanes.has_room
         self._begin(self.scheduler.run)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from postdate.connectors.contract import Receipt
+from postdate.connectors.contract import LateAnswer, Receipt
 from postdate.core.doubt import FAILED_CODE, Verdict
 from postdate.core.errors import Rejected
 from postdate.core.instant import HOUR, MILLISECOND, SECOND
@@ -93,6 +93,28 @@ async def test_a_late_receipt_after_a_retry_ends_it_once(flow: Flow) -> None:
     await flow.advance(300)
     assert (await flow.read(message)).status is Status.DELIVERED
     assert len(flow.carrier.sids) == 2  # what was delivered is not handed over again
+
+
+async def test_a_late_not_now_hands_it_over_again(flow: Flow, customer: Customer) -> None:
+    message = await doubted(flow, callback_url=customer.url)
+    await flow.carrier.report(LateAnswer(message.sid, Unreachable()))
+    await flow.settle()
+    found = await flow.read(message)
+    assert (found.status, found.attempts, found.doubt_at) == (Status.SENT, 2, None)
+    assert customer.statuses(message) == ["queued", "sent"]
+    assert await kinds(flow, message) == [
+        Kind.SCHEDULED, Kind.ASSIGNED, Kind.CLAIMED, Kind.DOUBTED, Kind.LATE_RETURN, Kind.CLAIMED, Kind.HANDED,
+    ]  # fmt: skip
+
+
+async def test_a_late_not_now_that_comes_after_its_validity_fails_it(flow: Flow) -> None:
+    message = await doubted(flow)
+    await flow.advance(LONG_AFTER)
+    await flow.carrier.report(LateAnswer(message.sid, Unreachable()))
+    await flow.settle()
+    found = await flow.read(message)
+    assert (found.status, found.error_code, found.doubt_at) == (Status.FAILED, 30036, None)
+    assert flow.carrier.sids == [message.sid]
 
 
 async def test_two_people_at_once_and_one_wins(flow: Flow) -> None:

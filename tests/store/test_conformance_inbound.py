@@ -22,6 +22,7 @@ from postdate.store.contract import (
 from tests.store.building import (
     ACCOUNT,
     CONNECTION,
+    OTHER_RUN,
     RECIPIENT,
     RUN,
     SERVICE,
@@ -307,7 +308,25 @@ async def test_a_late_no_ends_the_doubt_with_its_reason(store: Store, again: boo
     assert await timers(store) == []
 
 
-@pytest.mark.parametrize("event", [Event.ACCEPT, Event.REFUSE])
+async def test_a_late_not_now_ends_the_doubt_and_it_goes_again(store: Store) -> None:
+    message = await doubted(store)
+    before = await announced(store)
+    assert await store.apply_receipts([late(message, Event.RETURN)], later(20)) == [(message.due_at, message.sid)]
+    found = await read(store, message)
+    assert (found.status, found.error_code, found.doubt_at, found.sent_at) == (Status.SENDING, None, None, None)
+    assert await announced(store) == before
+    assert await timers(store) == [(message.due_at, message.sid)]
+    (claimed,) = await store.claim([message.sid], OTHER_RUN, [], later(25))
+    assert claimed.attempts == 2
+
+
+async def test_a_late_not_now_says_nothing_of_what_goes_again_anyway(store: Store) -> None:
+    message = await doubted(store, again=True)
+    assert await store.apply_receipts([late(message, Event.RETURN)], later(20)) == []
+    assert await read(store, message) == message
+
+
+@pytest.mark.parametrize("event", [Event.ACCEPT, Event.REFUSE, Event.RETURN])
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.SENT, Status.DELIVERED, Status.FAILED, Status.CANCELED])
 async def test_a_late_answer_ends_a_doubt_only(store: Store, status: Status, event: Event) -> None:
     message = await bring(store, a_message(), status)

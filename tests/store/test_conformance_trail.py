@@ -266,6 +266,7 @@ RACES: dict[str, Race] = {
     "a receipt": lambda store, sid: store.apply_receipts([overtaking(sid, Event.DELIVER)], AT),
     "a late answer": lambda store, sid: store.apply_receipts([overtaking(sid, Event.ACCEPT)], AT),
     "a late refusal": lambda store, sid: store.apply_receipts([overtaking(sid, Event.REFUSE, 30003)], AT),
+    "a late not now": lambda store, sid: store.apply_receipts([overtaking(sid, Event.RETURN)], AT),
     "another person": lambda store, sid: store.resolve(ACCOUNT, sid, Verdict.SENT, AT),
 }
 
@@ -287,7 +288,9 @@ async def test_what_settled_it_before_wins(store: Store, race: str, verdict: Ver
         (Verdict.SENT, Event.DELIVER, Status.DELIVERED),
         (Verdict.SENT, Event.UNDELIVER, Status.UNDELIVERED),
         (Verdict.SENT, Event.REFUSE, Status.SENT),
+        (Verdict.SENT, Event.RETURN, Status.SENT),
         (Verdict.FAILED, Event.DELIVER, Status.FAILED),
+        (Verdict.FAILED, Event.RETURN, Status.FAILED),
         (Verdict.FAILED, Event.ACCEPT, Status.FAILED),
         (Verdict.RETRY, Event.DELIVER, Status.DELIVERED),
     ],

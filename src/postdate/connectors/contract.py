@@ -62,10 +62,11 @@ class Receipt(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LateAnswer:
-    """An answer that came after its submission had ended in doubt: the carrier has the message, or refused it."""
+    """An answer that came after its submission had ended in doubt: the carrier has the message, refused it, or has not
+    taken it for now (Unreachable)."""
 
     sid: str
-    outcome: Accepted | Refused
+    outcome: Accepted | Refused | Unreachable
 
 
 @dataclass(frozen=True, slots=True)

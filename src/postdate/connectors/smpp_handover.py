@@ -14,8 +14,6 @@ from postdate.core.instant import Monotonic
 from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
 from postdate.smpp.pdu import SubmitSm
 
-_CONGESTED = 30017
-
 
 @dataclass(slots=True, eq=False)
 class Exchange:
@@ -111,9 +109,8 @@ class Handover:
             self.in_doubt = False
             return LateAnswer(sid, self.refusal)
         if self.unsent and not self.partly_out:
-            # It was never taken, and who waited for its outcome has stopped waiting.
             self.in_doubt = False
-            return LateAnswer(sid, Refused(_CONGESTED, "the carrier could not take it, and said so too late"))
+            return LateAnswer(sid, Unreachable("the carrier could not take it, and said so late"))
         if not self.unsent and not self.unknown and all(self.ids):
             self.in_doubt = False
             return LateAnswer(sid, Accepted(self.carrier_ref))

@@ -15,7 +15,7 @@ from postdate.connectors.smpp_handover import Handover
 from postdate.connectors.smpp_outgoing import first_reference, reference_octets
 from postdate.core.instant import MINUTE, Monotonic
 from postdate.core.message import Event
-from postdate.core.outcome import Refused
+from postdate.core.outcome import Accepted
 
 _PARTS: Final = 65_536
 _DOUBTS: Final = 20_000
@@ -68,7 +68,7 @@ class Known:
         """Say whether a late answer tells nothing of the message any more: another attempt may have been taken."""
         submission = handover.submission
         latest = self._attempts.get(submission.sid, submission.attempt)
-        return isinstance(news.outcome, Refused) and latest > submission.attempt
+        return not isinstance(news.outcome, Accepted) and latest > submission.attempt
 
     def owner_of(self, carrier_ref: str, reference: bytes | None, handset: str) -> tuple[str | None, bool]:
         """Return the SID that a receipt belongs to, if it is known here, and whether it is of an early part."""

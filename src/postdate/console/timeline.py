@@ -32,6 +32,7 @@ _LOOKS = {
     Kind.READ: ("ok", "read"),
     Kind.LATE_ACCEPT: ("ok", "send"),
     Kind.LATE_REFUSE: ("bad", "failed"),
+    Kind.LATE_RETURN: ("warn", "refresh"),
     Kind.CANCELED: ("plain", "canceled"),
     Kind.MOVED: ("info", "calendar"),
     Kind.RESOLVED: ("info", "edit"),

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     READ = "read"
     LATE_ACCEPT = "late_accept"
     LATE_REFUSE = "late_refuse"
+    LATE_RETURN = "late_return"
     CANCELED = "canceled"
     MOVED = "moved"
     RESOLVED = "resolved"
@@ -69,19 +70,23 @@ _LETTERS: Final = {
     Kind.READ: "v",
     Kind.LATE_ACCEPT: "A",
     Kind.LATE_REFUSE: "R",
+    Kind.LATE_RETURN: "B",
     Kind.CANCELED: "k",
     Kind.MOVED: "m",
     Kind.RESOLVED: "o",
     Kind.REDACTED: "z",
 }
 _KINDS: Final = {letter: kind for kind, letter in _LETTERS.items()}
-COMES_BACK: Final = frozenset({Kind.CLAIMED, Kind.BUSY, Kind.UNREACHABLE, Kind.RETURNED, Kind.RETRIED})
+COMES_BACK: Final = frozenset(
+    {Kind.CLAIMED, Kind.BUSY, Kind.UNREACHABLE, Kind.RETURNED, Kind.RETRIED, Kind.LATE_RETURN}
+)
 HEARD: Final = {
     Event.DELIVER: Kind.DELIVERED,
     Event.UNDELIVER: Kind.UNDELIVERED,
     Event.READ: Kind.READ,
     Event.ACCEPT: Kind.LATE_ACCEPT,
     Event.REFUSE: Kind.LATE_REFUSE,
+    Event.RETURN: Kind.LATE_RETURN,
 }
 
 

@@ -4,7 +4,7 @@
 """
 
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
 import structlog
@@ -15,12 +15,12 @@ from postdate.core.address import bucket_of
 from postdate.core.commands import segments_of
 from postdate.core.instant import Instant
 from postdate.core.message import Direction, Event, Message, Options, Status
-from postdate.core.outcome import Accepted, Refused
+from postdate.core.outcome import Accepted, Refused, Unreachable
 from postdate.core.resources import Sender
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
-from postdate.store.contract import ReceiptNews, Source, Store, opt_outs_of
+from postdate.store.contract import Cursor, ReceiptNews, Source, Store, opt_outs_of
 
 _log = structlog.get_logger("postdate.receipts")
 
@@ -35,6 +35,7 @@ class Receipts:
         self._store = store
         self._directory = directory
         self._clock = clock
+        self.notice: Callable[[Cursor], None] = lambda cursor: None  # told what goes again
         self._news: GroupCommit[ReceiptNews, None] = GroupCommit(self._apply, MOST_IN_A_COMMIT)
 
     @property
@@ -59,7 +60,8 @@ class Receipts:
         await self._news.settled()
 
     async def _apply(self, news: Sequence[ReceiptNews]) -> Sequence[None]:
-        await self._store.apply_receipts(news, self._clock.now())
+        for cursor in await self._store.apply_receipts(news, self._clock.now()):
+            self.notice(cursor)
         return [None] * len(news)
 
     async def _take_inbound(self, connection: str, event: Inbound) -> None:
@@ -78,10 +80,16 @@ class Receipts:
         await self._store.add_inbound([message], changes, at, [Source(connection, event.carrier_ref, *joined)])
 
 
-def _late(connection: str, sid: str, outcome: Accepted | Refused) -> ReceiptNews:
-    if isinstance(outcome, Accepted):
-        return ReceiptNews(connection, outcome.carrier_ref, Event.ACCEPT, None, sid)
-    return ReceiptNews(connection, "", Event.REFUSE, outcome.code, sid)
+def _late(connection: str, sid: str, outcome: Accepted | Refused | Unreachable) -> ReceiptNews:
+    match outcome:
+        case Accepted(carrier_ref):
+            return ReceiptNews(connection, carrier_ref, Event.ACCEPT, None, sid)
+        case Refused(code, _):
+            return ReceiptNews(connection, "", Event.REFUSE, code, sid)
+        case Unreachable():
+            return ReceiptNews(connection, "", Event.RETURN, None, sid)
+        case _:
+            assert_never(outcome)
 
 
 def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:

@@ -137,7 +137,7 @@ Result = Handed | Failed | Returned | Doubted
 class ReceiptNews(msgspec.Struct, frozen=True):
     """What a carrier said about a message: by its id there, or by our SID where the carrier repeats it.
 
-    ACCEPT and REFUSE are answers that came too late for their submission: they end a doubt.
+    ACCEPT, REFUSE and RETURN (not taken for now) are answers that came too late for their submission: they end a doubt.
     """
 
     connection: str
@@ -312,8 +312,8 @@ class Store(Protocol):
     async def lanes(self) -> dict[str, Instant]:
         """Return when each sender is free, as last kept by a claim."""
 
-    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
-        """Move messages forward; what matches no message yet is kept until its answer comes."""
+    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> list[Cursor]:
+        """Move messages forward; what matches no message yet is kept until its answer comes. Return what goes again."""
 
     async def add_inbound(
         self,

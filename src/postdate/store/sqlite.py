@@ -357,6 +357,8 @@ class SqliteStore(SqliteAudit):
         self._tell(db, news(changed), at)
         if over := [(s.due_at, s.sid) for s in changed if s.was_timed and not s.is_timed]:
             self._do(db, "drop_timers", _json(over))
+        if again := [s.sid for s in changed if s.goes_again]:
+            self._do(db, "restore_timers", _json(again))
 
     def _tell(self, db: apsw.Connection, changes: Sequence[tuple[str, Status, int]], at: Instant) -> None:
         if not changes:
@@ -368,11 +370,11 @@ class SqliteStore(SqliteAudit):
 
     # -- receipts, inbound -----------------------------------------------------------------------------------------
 
-    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> None:
-        """Move messages forward; what matches no message yet is kept."""
-        await self._writer.run(lambda db: self._apply_receipts(db, news, at))
+    async def apply_receipts(self, news: Sequence[ReceiptNews], at: Instant) -> list[Cursor]:
+        """Move messages forward; what matches no message yet is kept. Return what goes again."""
+        return await self._writer.run(lambda db: self._apply_receipts(db, news, at))
 
-    def _apply_receipts(self, db: apsw.Connection, heard: Sequence[ReceiptNews], at: Instant) -> None:
+    def _apply_receipts(self, db: apsw.Connection, heard: Sequence[ReceiptNews], at: Instant) -> list[Cursor]:
         standings = self._standings(db, {n.sid for n in heard if n.sid is not None})
         # An answer that came late brings a reference: first of all, for receipts may be by it.
         late = [n for n in heard if n.event is Event.ACCEPT and n.sid in standings]
@@ -393,6 +395,7 @@ class SqliteStore(SqliteAudit):
         if early:
             self._do(db, "park", _json(early), at)
         self._write_standings(db, standings.values(), at)
+        return [Cursor(s.due_at, s.sid) for s in standings.values() if s.goes_again]
 
     def _take_refs(
         self,
@@ -491,7 +494,6 @@ class SqliteStore(SqliteAudit):
                 return message, False
             if verdict is Verdict.RETRY:
                 self._do(db, "extend", sid, at)
-                self._do(db, "add_timer_items", _json([timer_of(message)]))
             self._write_standings(db, standings.values(), at)
             return self._read(db, account_sid, sid), True
 

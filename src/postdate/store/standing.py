@@ -17,7 +17,7 @@ from postdate.core.trail import COMES_BACK, HEARD, MOST, MOST_BACK, Kind, entry
 from postdate.store.contract import Doubted, Failed, Handed, ReceiptNews, Result, Returned
 from postdate.store.shelf import Shelf, shelf_of
 
-_ANSWERS = (Event.ACCEPT, Event.REFUSE)
+_ANSWERS = (Event.ACCEPT, Event.REFUSE, Event.RETURN)
 _SENT = (Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.READ)
 _RANK = {status: rank for rank, status in enumerate(Status)}
 
@@ -61,6 +61,11 @@ class Standing(msgspec.Struct, array_like=True):
         if shelf is not self.stood or self.error_code is not None:
             return "record_moved", (*where, shelf, self.error_code)
         return "record", where
+
+    @property
+    def goes_again(self) -> bool:
+        """Say whether a batch gave it the timer back that it had lost when it was left alone in doubt."""
+        return self.is_timed and not self.was_timed
 
     @property
     def is_timed(self) -> bool:
@@ -107,7 +112,7 @@ class Standing(msgspec.Struct, array_like=True):
             self.claim, self.carrier_ref = freed(self.claim), news.carrier_ref or None
         self.doubt_at = None
         self.changed = True
-        self.sent = news.event is not Event.REFUSE
+        self.sent = news.event not in (Event.REFUSE, Event.RETURN)
         self.error_code = news.error_code if news.error_code is not None else self.error_code
         self._move(moved)
         if news.event is Event.ACCEPT:
@@ -135,9 +140,14 @@ class Standing(msgspec.Struct, array_like=True):
         return True
 
     def _is_answered(self, event: Event) -> bool:
-        """Say whether a late answer may count: a refusal only while no other attempt is under way."""
+        """Say whether a late answer may count: a refusal only while no other attempt is under way.
+
+        What waits in doubt goes again by itself: that it was not taken changes nothing about it.
+        """
         if event not in _ANSWERS:
             return True
+        if event is Event.RETURN:
+            return is_held(self.claim)
         return is_held(self.claim) or self._waits_in_doubt() or (event is Event.ACCEPT and self.claim is not None)
 
     def _waits_in_doubt(self) -> bool:

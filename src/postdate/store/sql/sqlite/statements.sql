@@ -140,6 +140,11 @@ ON CONFLICT (service_sid, recipient) DO UPDATE SET sender_sid = excluded.sender_
 INSERT OR IGNORE INTO timers (due_at, sid, bucket, account_sid, service_sid)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1);
 
+-- name: restore_timers
+-- Add the timers of messages again.
+INSERT OR IGNORE INTO timers (due_at, sid, bucket, account_sid, service_sid)
+SELECT due_at, sid, bucket, account_sid, service_sid FROM messages WHERE sid IN (SELECT value FROM jsonb_each(?1));
+
 -- name: claim
 -- Claim hand-offs for a run of this node; ?4 is the entry of the trail, which grows up to ?5 characters so.
 UPDATE messages SET status = 'sending', claim = ?2, attempts = attempts + 1, updated_at = ?3,
