@@ -95,6 +95,8 @@ ANSWERS: list[tuple[int, object, Outcome | type[Outcome]]] = [
     (409, {"message": "message with the same ID already exists"}, Accepted(SID)),
     (400, {"message": "invalid"}, Refused(30008, "the carrier answered 400")),
     (422, b"", Refused(30008, "the carrier answered 422")),
+    (400, b"<html>The plain HTTP request was sent to HTTPS port</html>", InDoubt),
+    (425, b"", InDoubt),
     (401, b"", LOCKED_OUT),
     (403, b"", LOCKED_OUT),
     (404, b"", Busy),

@@ -134,7 +134,7 @@ class SmsGate:
         return Request("POST", url, self._headers, msgspec.json.encode(order))
 
     def outcome(self, submission: Submission, answer: Answer) -> Outcome:
-        """Believe 202 with an id, 409 for our own id, and refusals."""
+        """Believe 202 with an id, 409 for our own id, and refusals; a page is that of some proxy on the way."""
         is_page = bool(answer.body) and decode(answer.body, _Told) is None
         told = decode(answer.body, _Told) or _Told()
         match answer.status:
@@ -146,7 +146,7 @@ class SmsGate:
                 return by_status(answer) or unclear(answer)
             case 503 if told.message is not None and told.message.endswith(_QUEUE_FULL):
                 return busy(answer)
-            case status if 400 <= status <= 499 and status not in (408, 409):
+            case status if 400 <= status <= 499 and status not in (408, 409, 425) and not is_page:
                 return Refused(UNKNOWN_FAILURE, f"the carrier answered {status}")
         return unclear(answer)
 
