@@ -21,14 +21,18 @@ from tests.console.visiting import Place, a_place
 # It takes the pictures of the manual, and tests nothing.
 collect_ignore = [] if "POSTDATE_PICTURES" in os.environ else ["test_pictures.py"]
 
+LONGEST = 300  # seconds
+
 OpenWindow = Callable[..., Awaitable[Window]]
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Run all tests of a file in the loop that its browser lives in."""
+    """Run all tests of a file in the loop that its browser lives in; one that looks at many pages may take long."""
     for item in items:
         if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -70,7 +70,7 @@ async def test_somebody_answers_and_sees_what_comes(place: Place, window: OpenWi
         await expect(page.locator(".written .bubble")).to_have_text("Can I come at 15:00?")
         await page.get_by_label("Message from this phone").fill("half a sen")
         await clinic.sent("Yes, 15:00 is free.")
-        await expect(page.locator(".received .bubble").last).to_have_text("Yes, 15:00 is free.", timeout=12_000)
+        await expect(page.locator(".received .bubble").last).to_have_text("Yes, 15:00 is free.")
         await expect(page.get_by_label("Message from this phone")).to_have_value("half a sen")
         await page.get_by_label("Message from this phone").fill("stop")
         await page.get_by_label("Message from this phone").press("Tab")
