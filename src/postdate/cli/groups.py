@@ -12,6 +12,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from postdate.cli.parameters import adapt, adapt_all
+
 _RUN, _USE = "Run a node", "Use a running node"
 
 # In the order of the help, each in its panel there.
@@ -36,30 +38,15 @@ class Commands(TyperGroup):
         return list(self.commands)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, whose help shows flags as flags; None where there is none of that name."""
+        """Return a command, its parameters adapted; None where there is none of that name."""
         found = self.commands.get(cmd_name)
         if found is not None:
-            _show_flags(found, ctx)
+            adapt_all(found, ctx)
         return found
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options that stand before the commands."""
-        return [_as_flag(option) for option in super().get_params(ctx)]
-
-
-def _show_flags(command: Any, ctx: Any) -> None:
-    """Let the help of a command, and of all below it, show flags as flags."""
-    for parameter in command.get_params(ctx):
-        _as_flag(parameter)
-    for below in getattr(command, "commands", {}).values():
-        _show_flags(below, ctx)
-
-
-def _as_flag(parameter: Any) -> Any:
-    """Return a parameter; where it is a flag, typer's help would say `<bool>` of it, as if a value were to follow."""
-    if getattr(parameter, "is_flag", False):
-        parameter.metavar = ""
-    return parameter
+        return [adapt(option) for option in super().get_params(ctx)]
 
 
 class _Loaded(Mapping[str, Any]):
