@@ -8,15 +8,20 @@ LOCAL = "127.0.0.1"
 
 
 @contextmanager
-def held_ports(count: int) -> Iterator[list[int]]:
-    """Give free ports of 127.0.0.1, each bound here and not listened on.
+def held_port(port: int = 0) -> Iterator[int]:
+    """Give a port of 127.0.0.1, a free one unless it is named, bound here and not listened on; OSError where it is taken.
 
-    Whoever asks for a free port meanwhile gets another one, and a connection to one of these is refused. A program that
-    is told one can listen on it all the same, if it sets SO_REUSEADDR as servers do (on Linux).
+    Whoever asks for a free port meanwhile gets another one, and a connection to this one is refused. A program that is
+    told it can listen on it all the same, if it sets SO_REUSEADDR as servers do (on Linux).
     """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOCAL, port))
+        yield held.getsockname()[1]
+
+
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Give so many of them."""
     with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in held:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((LOCAL, 0))
-        yield [one.getsockname()[1] for one in held]
+        yield [stack.enter_context(held_port()) for _ in range(count)]

@@ -40,6 +40,7 @@ from tests.connectors.smpp_peer import (
     submission,
     until,
 )
+from tests.held_ports import held_ports
 
 START = parse_instant("2030-01-01T12:00:00Z")
 ONCE: dict[str, Any] = {"reconnect_first": 60, "reconnect_longest": 60}
@@ -145,11 +146,10 @@ async def test_a_bind_without_an_answer_is_given_up() -> None:
 
 
 async def test_an_smsc_that_is_not_there_is_named_as_the_trouble() -> None:
-    async with serving(Smsc()) as smsc:
-        port = smsc.port
-    connector = SmppConnector(settings_for(port, **ONCE), SystemClock(), lambda: 0.0)
-    await connector.open(forget)
-    await until(lambda: connector.condition.last_error)
+    with held_ports(1) as (port,):
+        connector = SmppConnector(settings_for(port, **ONCE), SystemClock(), lambda: 0.0)
+        await connector.open(forget)
+        await until(lambda: connector.condition.last_error)
     assert connector.condition.last_error == "no connection (connection refused): check that the SMSC can be reached"
     await connector.close()
     assert connector.condition.state is State.CLOSED

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,6 +40,7 @@ from tests.flow.building import (
     twice,
     until,
 )
+from tests.held_ports import held_port
 
 AWAY = StoreUnavailable("the store cannot be reached")
 APPLICATION = "AP" + "1" * 32
@@ -342,21 +342,23 @@ async def test_a_slow_server_with_a_url_for_each_message_holds_up_nobody_else(fl
         await until(lambda: other.statuses(message) == ["queued", "sent"], SHORTLY)
 
 
-def two_ports() -> tuple[int, int]:
-    """Return two free ports, of which one is written as the beginning of the other."""
+def two_ports(stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Hold two free ports, of which one is written as the beginning of the other."""
     for short in range(2_100, 6_500):
-        with (
-            contextlib.suppress(OSError),
-            socket.create_server(("127.0.0.1", short)),
-            socket.create_server(("127.0.0.1", short * 10 + 1)),
-        ):
-            return short, short * 10 + 1
+        with contextlib.suppress(OSError):
+            return stack.enter_context(held_port(short)), stack.enter_context(held_port(short * 10 + 1))
     raise AssertionError("no such ports are free")
 
 
 async def test_a_slow_server_holds_up_no_server_whose_url_begins_as_its_own_does(flow: Flow) -> None:
-    slow, ports = Slow(), two_ports()
-    async with Customer(slow).serving(ports[0]) as one, Customer().serving(ports[1]) as other:
+    slow, stack = Slow(), contextlib.ExitStack()
+    with stack:
+        short, long = two_ports(stack)
+        await with_a_slow_one(flow, slow, short, long)
+
+
+async def with_a_slow_one(flow: Flow, slow: Slow, short: int, long: int) -> None:
+    async with Customer(slow).serving(short) as one, Customer().serving(long) as other:
         for number in range(MOST_TO_ONE_SERVER + 5):
             await flow.send(recipient=recipient(number), callback_url=one.url)
         await until(lambda: len(one.calls) == MOST_TO_ONE_SERVER)
