@@ -9,7 +9,7 @@ LOCAL = "127.0.0.1"
 
 @contextmanager
 def held_port(port: int = 0) -> Iterator[int]:
-    """Give a port of 127.0.0.1, a free one unless it is named, bound here and not listened on; OSError where it is taken.
+    """Give a port of 127.0.0.1, bound here and not listened on: a free one, or that which is named, or OSError.
 
     Whoever asks for a free port meanwhile gets another one, and a connection to this one is refused. A program that is
     told it can listen on it all the same, if it sets SO_REUSEADDR as servers do (on Linux).

@@ -123,7 +123,8 @@ async def test_what_is_not_answered_in_time_is_in_doubt_and_what_waits_for_a_thr
         await released.wait()
         return web.Response()
 
-    async with serving(handler) as url, connected(f"{url}/{{to}}", wait=2.0, in_flight=1) as connector:
+    patient = "?cto=60&rto=60"  # so the thread is: it waits until the handler is released
+    async with serving(handler) as url, connected(f"{url}/{{to}}{patient}", wait=2.0, in_flight=1) as connector:
         assert isinstance((await outcomes(connector, submission(1)))[0], InDoubt)
         # The one thread still waits for the first.
         assert isinstance((await outcomes(connector, submission(2)))[0], Unreachable)
