@@ -115,6 +115,7 @@ class Node:
         self.recorder = Recorder(self.store, self.clock, self.run_name)
         self._stack.push_async_callback(self.recorder.settled, RECORD_SECONDS)
         self.receipts = Receipts(self.store, self.directory, self.clock)
+        self.receipts.caught_up = self.recorder.caught_up
         self._stack.push_async_callback(self.receipts.settled)
         await self._start_sending()
         await self._start_accepting()
@@ -192,7 +193,7 @@ class Node:
             base_url=self._base_url,
             advance_to=self.advance_to,
             carrier_events=events,
-            carrier_way=lambda name: self.carriers.way_in(name, self.connections.find(name)),
+            carrier_way=lambda name: self.carriers.way_in(name, self.connections),
             connections=self.connections,
             events_url=self.carriers.events_url,
             console_link=self.console_link,

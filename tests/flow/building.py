@@ -625,6 +625,7 @@ class Flow:
         run = f"run-{self.runs}"
         self.recorder = Recorder(self.store, clock, run)
         self.receipts = Receipts(self.store, self.directory, clock)
+        self.receipts.caught_up = self.recorder.caught_up
         self.lanes = Lanes(self.store, clock, self.recorder, run)
         await self.carrier.open(self._take)
         self.lanes.connections[CONNECTION] = OpenConnection(CONNECTION, self.carrier, setup.doubt)

@@ -144,6 +144,28 @@ async def test_it_is_settled_when_all_is_on_disk(recording: Recording) -> None:
     assert await recording.statuses([1, 2]) == [Status.SENT, Status.SENT]
 
 
+async def test_it_has_caught_up_when_what_was_put_before_is_on_disk(recording: Recording) -> None:
+    await asyncio.wait_for(recording.recorder.caught_up(), 60)
+    recording.put(handed(1), handed(2))
+    hold = recording.store.hold("record", "before")
+    advancing = asyncio.create_task(recording.advance(GATHER))
+    await hold.reached.wait()
+    first = asyncio.create_task(recording.recorder.caught_up())
+    await breathe()
+    recording.put(handed(3))
+    second = asyncio.create_task(recording.recorder.caught_up())
+    await breathe()
+    assert not first.done()
+    hold.opened.set()
+    await advancing
+    await asyncio.wait_for(first, 60)
+    assert recording.told == sids(1, 2)
+    assert not second.done()
+    await recording.advance(GATHER)
+    await asyncio.wait_for(second, 60)
+    assert recording.told == sids(1, 2, 3)
+
+
 async def test_on_a_clock_that_is_moved_by_hand_it_waits_for_nobody(recording: Recording) -> None:
     clock = CountingClock(stored.later(60))
     still = Recording(recording.store, clock)

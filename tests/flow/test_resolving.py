@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from postdate.clock import breathe
 from postdate.connectors.contract import LateAnswer, Receipt
 from postdate.core.doubt import FAILED_CODE, Verdict
 from postdate.core.errors import Rejected
 from postdate.core.instant import HOUR, MILLISECOND, SECOND
 from postdate.core.message import Event, Message, Status
-from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Unreachable
+from postdate.core.outcome import Accepted, Busy, InDoubt, Outcome, Refused, Unreachable
 from postdate.core.tally import lateness
 from postdate.core.trail import Kind, steps
 from postdate.flow.export import export_pages
@@ -105,6 +106,30 @@ async def test_a_late_not_now_hands_it_over_again(flow: Flow, customer: Customer
     assert await kinds(flow, message) == [
         Kind.SCHEDULED, Kind.ASSIGNED, Kind.CLAIMED, Kind.DOUBTED, Kind.LATE_RETURN, Kind.CLAIMED, Kind.HANDED,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "attempts"),
+    [(Unreachable(), Status.SENT, 2), (Refused(30007), Status.FAILED, 1), (Accepted("late"), Status.SENT, 1)],
+    ids=["not now", "refused", "accepted"],
+)
+async def test_an_answer_that_comes_before_its_doubt_is_on_disk_ends_it(
+    flow: Flow, answer: Accepted | Refused | Unreachable, status: Status, attempts: int
+) -> None:
+    """A carrier may answer in the moment in which it is given up."""
+    outcomes: list[Outcome] = [InDoubt("no answer in time"), Accepted("again")]
+    flow.carrier.script = lambda submission: outcomes.pop(0)
+    hold = flow.store.hold("record", "before")
+    message = await flow.send()
+    await hold.reached.wait()
+    reporting = asyncio.create_task(flow.carrier.report(LateAnswer(message.sid, answer)))
+    for _ in range(50):
+        await breathe(0.0005)
+    hold.opened.set()
+    await reporting
+    await flow.settle()
+    found = await flow.read(message)
+    assert (found.status, found.attempts, found.doubt_at) == (status, attempts, None)
 
 
 async def test_a_late_not_now_that_comes_after_its_validity_fails_it(flow: Flow) -> None:

@@ -36,6 +36,7 @@ class Receipts:
         self._directory = directory
         self._clock = clock
         self.notice: Callable[[Cursor], None] = lambda cursor: None  # told what goes again
+        self.caught_up: Callable[[], Awaitable[None]] = _at_once  # returns when all outcomes so far are on disk
         self._news: GroupCommit[ReceiptNews, None] = GroupCommit(self._apply, MOST_IN_A_COMMIT)
 
     @property
@@ -49,7 +50,7 @@ class Receipts:
             case Receipt(carrier_ref, moved, error_code, sid):
                 return self._news.add(ReceiptNews(connection, carrier_ref, moved, error_code, sid))
             case LateAnswer(sid, outcome):
-                return self._news.add(_late(connection, sid, outcome))
+                return self._take_late(_late(connection, sid, outcome))
             case Inbound():
                 return self._take_inbound(connection, event)
             case _:
@@ -63,6 +64,11 @@ class Receipts:
         for cursor in await self._store.apply_receipts(news, self._clock.now()):
             self.notice(cursor)
         return [None] * len(news)
+
+    async def _take_late(self, news: ReceiptNews) -> None:
+        # It ends a doubt, which may not be on disk yet: a carrier may answer in the moment in which it is given up.
+        await self.caught_up()
+        await self._news.add(news)
 
     async def _take_inbound(self, connection: str, event: Inbound) -> None:
         sender = self._directory.owner_of(event.recipient)
@@ -78,6 +84,10 @@ class Receipts:
         joined = (part.ref, part.total, part.index) if part is not None and part.total > 1 else (0, 1, 1)
         changes = opt_outs_of(message) if joined[1] == 1 else []  # of a long message when it is joined
         await self._store.add_inbound([message], changes, at, [Source(connection, event.carrier_ref, *joined)])
+
+
+async def _at_once() -> None:
+    pass
 
 
 def _late(connection: str, sid: str, outcome: Accepted | Refused | Unreachable) -> ReceiptNews:

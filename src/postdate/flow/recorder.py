@@ -35,6 +35,22 @@ class Recorder:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._record())
 
+    async def caught_up(self) -> None:
+        """Return when everything put so far is on disk, whatever is put meanwhile."""
+        if not self._waiting:
+            return
+        known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        result, then = self._waiting[-1]
+
+        def tell() -> None:
+            if then is not None:
+                then()
+            if not known.done():
+                known.set_result(None)
+
+        self._waiting[-1] = result, tell
+        await known
+
     async def settled(self, seconds: float | None = None) -> None:
         """Return when everything put so far is on disk, or after `seconds`: what is not then is in doubt afterwards."""
         while self._task is not None:
@@ -53,14 +69,15 @@ class Recorder:
         try:
             while self._waiting:
                 await self._gather()
-                batch = self._waiting[:MOST_IN_A_COMMIT]
+                batch = [result for result, _ in self._waiting[:MOST_IN_A_COMMIT]]
                 try:
-                    await self._store.record([result for result, _ in batch], self._run, self._clock.now())
+                    await self._store.record(batch, self._run, self._clock.now())
                 except StoreError:
                     await self._alarm.wait(Monotonic(self._clock.monotonic() + _AFTER_TROUBLE))
                     continue
+                recorded = self._waiting[: len(batch)]
                 del self._waiting[: len(batch)]
-                for _, then in batch:
+                for _, then in recorded:
                     if then is not None:
                         then()
         finally:
