@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from postdate.api.parts import CarrierWay
+from postdate.api.parts import CarrierWay, TakeCall
 from postdate.clock import Clock
 from postdate.connectors.http import HttpConnector
+from postdate.connectors.http_calls import NotNow
 from postdate.connectors.kinds import KINDS, Surroundings, kind_of, read_settings
+from postdate.connectors.providers.contract import BadEvent, Call, Heard
 from postdate.core.events_url import events_key, events_path, message_query
 from postdate.core.outcome import DoubtPolicy
 from postdate.core.resources import Connection
-from postdate.flow.connections import Built
+from postdate.flow.connections import Built, Connections
 from postdate.flow.directory import Directory
 from postdate.flow.open_connection import MOST_MEDIA, OpenConnection
 
@@ -45,12 +47,17 @@ class Carriers:
         """Return the URL at which the carrier of a connection reports; the port is known once the node listens."""
         return self.base_url() + events_path(resource.name, events_key(self.secret, resource.sid))
 
-    def way_in(self, name: str, opened: OpenConnection | None) -> CarrierWay | None:
-        """Return who takes what the carrier of the connection of this name reports by HTTP, if anybody does."""
+    def way_in(self, name: str, connections: Connections) -> CarrierWay | None:
+        """Return who takes what the carrier of the connection of this name reports by HTTP, if anybody does.
+
+        Its URLs stay while it is changed and where it is down: a 404 would be the end of what many carriers report.
+        """
         resource = self.directory.connection(name)
-        if opened is None or resource is None or not isinstance(opened.connector, HttpConnector):
+        kind = KINDS.get(resource.kind) if resource is not None else None
+        if resource is None or kind is None or not kind.calls_us:
             return None
-        return CarrierWay(resource.sid, self.secret, opened.connector.take)
+        take = _take_of(connections.find(name), resource)
+        return CarrierWay(resource.sid, self.secret, take or _until_open(_take_of(connections.closing(name), resource)))
 
     def policy_of(self, sid: str) -> DoubtPolicy | None:
         """Return what follows an unknown outcome at a connection, None where there is no such connection."""
@@ -61,3 +68,23 @@ class Carriers:
         """Return how many media a message by the connection of this name can carry, open or not."""
         resource = self.directory.connection(name)
         return KINDS[resource.kind].media if resource is not None and resource.kind in KINDS else MOST_MEDIA
+
+
+def _take_of(found: OpenConnection | None, resource: Connection) -> TakeCall | None:
+    if found is None or found.identity != resource.sid or not isinstance(found.connector, HttpConnector):
+        return None
+    return found.connector.take
+
+
+def _until_open(before: TakeCall | None) -> TakeCall:
+    """Return what takes calls while nothing is open: what was open before may not know what the new settings will."""
+
+    async def take(call: Call) -> Heard:
+        try:
+            if before is not None:
+                return await before(call)
+        except BadEvent:
+            pass
+        raise NotNow("The connection is not open at the moment: try again.")
+
+    return take

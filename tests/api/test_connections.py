@@ -1,5 +1,6 @@
 """Connections over the API: for the main account only, changed while they run, and no secret of theirs is ever seen."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,9 +13,11 @@ from aiohttp import web
 
 from postdate.api.app import App
 from postdate.api.connections import HIDDEN
+from postdate.clock import breathe
 from postdate.connectors.kinds import KINDS, secret_names, setting_fields
 from postdate.core.instant import SECOND
 from postdate.core.resources import Connection
+from postdate.flow.directory import changed
 from postdate.node import Node
 from postdate.settings import load
 from tests.api.serving import LONG_ENOUGH, TAKEN, TO, Customer, Reply, Site, a_site, exchange
@@ -56,9 +59,12 @@ class Gateway:
         self.url = ""
         self.given: list[tuple[Mapping[str, str], Any]] = []
         self.answer: tuple[int, Any] | None = None
+        self.answers = asyncio.Event()  # not set, it keeps who writes waiting
+        self.answers.set()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.given.append((dict(request.headers), json.loads(await request.read())))
+        await self.answers.wait()
         status, told = self.answer or (201, {"id": f"ref-{len(self.given)}"})
         return web.json_response(told, status=status)
 
@@ -491,6 +497,42 @@ async def test_a_paused_one_holds_messages_and_still_takes_receipts(site: Site, 
 async def test_its_url_stays_whatever_is_changed(site: Site, gateway: Gateway, later: dict[str, str]) -> None:
     made = await to_gateway(site, gateway)
     assert (await change(site.customer, **later)).json["events_url"] == made["events_url"]
+
+
+async def test_one_that_is_changed_still_hears_its_carrier(site: Site, gateway: Gateway) -> None:
+    made = await to_gateway(site, gateway)
+    path = urlsplit(made["events_url"]).path
+    sid = await try_out(site)
+    gateway.answers.clear()
+    held = asyncio.create_task(try_out(site))
+    while len(gateway.given) < 2:
+        await breathe()
+    await change(site.customer, Settings=json.dumps({"token": HUSH + "b"}))
+    while site.node.connections.closing(NAME) is None:
+        await breathe()
+    assert (await show(site.customer))["state"] == "connecting"
+    assert (await report(site, path, {"id": "ref-1", "status": "delivered"})).status == 204
+    assert (await site.customer.fetch(sid))["status"] == "delivered"
+    later = await report(site, path, {"from": TO, "to": SENDER, "body": "STOP"}, token=HUSH + "b")
+    assert (later.error, later.headers["retry-after"]) == ((20503, 503), "10")
+    assert (await report(site, f"{path}0", {})).error == (20404, 404)
+    gateway.answers.set()
+    await held
+    await settled(site)
+    assert (await report(site, path, {"from": TO, "to": SENDER, "body": "STOP"}, token=HUSH + "b")).status == 204
+    assert site.node.connections.closing(NAME) is None
+
+
+async def test_the_carrier_of_one_that_is_down_is_told_to_come_again(site: Site, owner: Customer) -> None:
+    path = urlsplit((await make(owner))["events_url"]).path
+    found = site.node.directory.connection(NAME)
+    assert found is not None
+    await site.node.directory.put(changed(found, settings={"url": "nowhere"}))
+    await settled(site)
+    assert (await show(owner))["state"] == "down"
+    later = await report(site, path, {"from": TO, "to": SENDER, "body": "STOP"})
+    assert (later.error, later.headers["retry-after"]) == ((20503, 503), "10")
+    assert (await report(site, f"{path}0", {})).error == (20404, 404)
 
 
 async def test_a_removed_one_has_no_way_in_and_one_of_the_same_name_another(site: Site, owner: Customer) -> None:

@@ -186,6 +186,9 @@ async def test_what_the_old_one_holds_is_answered_and_what_comes_meanwhile_waits
     await house.flow.directory.put(a_connection(settings={"host": "two"}))
     await until(lambda: "drain one" in house.diary)
     assert not house.connections.idle
+    closing = house.connections.closing(NAME)
+    assert closing is not None
+    assert (closing.connector, house.connections.find(NAME)) == (old, None)
     house.script = accept
     (second,) = await house.send()
     assert house.submitted == [first.sid]
@@ -193,6 +196,7 @@ async def test_what_the_old_one_holds_is_answered_and_what_comes_meanwhile_waits
     await house.connections.settled()
     await house.flow.advance(1)
     assert house.diary == ["open one", "drain one", "close one", "open two"]
+    assert house.connections.closing(NAME) is None
     assert (old.sids, house.carrier.sids) == ([first.sid], [second.sid])
     assert [(await house.flow.read(one)).carrier_ref for one in (first, second)] == ["late", f"ref-{second.sid}"]
 

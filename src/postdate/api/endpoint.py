@@ -25,7 +25,10 @@ from postdate.store.contract import StoreError
 _encode = msgspec.json.Encoder().encode
 _NO_FORM = (b"application/json", b"multipart/")
 _JSON = (b"content-type", b"application/json; charset=utf-8")
-_CHALLENGE = (b"www-authenticate", b'Basic realm="Twilio API"')
+_BESIDES: Mapping[int, tuple[tuple[bytes, bytes], ...]] = {
+    401: ((b"www-authenticate", b'Basic realm="Twilio API"'),),
+    503: ((b"retry-after", b"10"),),  # seconds: by then a changed connection is open, a full disk looked at again
+}
 _MOST_KNOWN = 1_024
 _log = structlog.get_logger("postdate.api")
 
@@ -206,7 +209,7 @@ def rejected(error: Rejected) -> Answer:
     """Return the answer to a request that cannot be carried out."""
     if error.http_status >= 500:
         _log.warning("request failed", code=error.code, detail=error.detail)
-    extra = (_CHALLENGE,) if error.http_status == 401 else ()
+    extra = _BESIDES.get(error.http_status, ())
     return Answer(error.http_status, error_json(error), headers=extra)
 
 

@@ -1,8 +1,9 @@
 """Keeps the configured connections open, each as it is configured now; a change needs no restart.
 
 What changes on the way to the carrier closes the old connector, which answers for what it holds, and then opens a new
-one: a carrier that allows one bind of ours never sees two. Meanwhile its senders' messages wait in their lanes. A rate,
-a policy or a pause changes in place. A connection whose settings cannot be used is down, and its messages wait.
+one: a carrier that allows one bind of ours never sees two. Meanwhile its senders' messages wait in their lanes, and the
+old one still hears what the carrier reports. A rate, a policy or a pause changes in place. A connection whose settings
+cannot be used is down, and its messages wait.
 """
 
 import asyncio
@@ -42,11 +43,12 @@ class ConnectionTools:
 
 @dataclass(slots=True)
 class _Place:
-    """One name: what is open there, as which resource, or why nothing is."""
+    """One name: what is open there, or being closed, as which resource, or why nothing is."""
 
     resource: Connection
     pace: Pace
     opened: OpenConnection | None = None
+    closing: OpenConnection | None = None
     fault: str = ""
 
 
@@ -91,6 +93,11 @@ class Connections:
         """Return what is open under a name."""
         place = self._places.get(name)
         return place.opened if place is not None else None
+
+    def closing(self, name: str) -> OpenConnection | None:
+        """Return what is being closed under a name: it is given no message any more, and hears its carrier still."""
+        place = self._places.get(name)
+        return place.closing if place is not None else None
 
     def condition(self, name: str) -> Condition:
         """Return how a connection is doing."""
@@ -160,8 +167,10 @@ class Connections:
     async def _shut(self, place: _Place, seconds: float = DRAIN_SECONDS) -> None:
         opened, place.opened = place.opened, None
         if opened is not None:
+            place.closing = opened
             self._tools.leave(opened.name)
             await close_connector(opened.connector, seconds)
+            place.closing = None
 
 
 def _is_another_way(before: Connection, after: Connection) -> bool:
