@@ -22,7 +22,7 @@ LINK = {
     "system_id": "postdate",
     "password": "postdate",
     "in_flight": 10,
-    "answer_timeout": 0.4,
+    "answer_timeout": 1.5,
     "reconnect_first": 0.05,
 }
 
@@ -56,7 +56,7 @@ async def messages(owner: Customer) -> Messages:
 
 async def at_rest(owner: Customer, may_doubt: bool) -> Messages:
     """Return the messages once each is delivered, or in doubt where that `may` last."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while True:
             found = await messages(owner)
             if all(message["status"] == "delivered" or (may_doubt and message["in_doubt"]) for message in found):
@@ -74,8 +74,8 @@ TROUBLE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool]] 
     "half-open links": (fault("silence", 80), {}, {"enquire_link": 0.2}, True),
     "no answers": (fault("no_answer", 29), {}, {}, True),
     "two answers": (fault("answer_twice", 7), {}, {}, False),
-    "late answers": (fault("answer_late", 29, delay="600ms"), {}, {}, False),
-    "late answers that it was not taken": (fault("answer_late", 29, delay="600ms"), BUSY_AT_FIRST, {}, False),
+    "late answers": (fault("answer_late", 29, delay="2s"), {}, {}, False),
+    "late answers that it was not taken": (fault("answer_late", 29, delay="2s"), BUSY_AT_FIRST, {}, False),
     "throttling": ({}, BUSY_AT_FIRST, {}, False),
     "a full queue": ({"busy": "queue_full"}, BUSY_AT_FIRST, {}, False),
     "garbage": (fault("send", 53, octets="garbage"), {}, {}, True),
