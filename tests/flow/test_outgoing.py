@@ -745,6 +745,27 @@ async def test_media_are_fetched_with_their_type() -> None:
 
 
 @pytest.mark.asyncio
+async def test_media_that_come_twice_are_not_the_next_ones() -> None:
+    again, said = asyncio.Event(), asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 12\r\n\r\n" + PNG + path
+        writer.write(answer)
+        await again.wait()
+        writer.write(answer)
+        said.set()
+        await reader.read()
+
+    async with peering(peer) as port, outgoing() as client:
+        assert await client.fetch_media(f"http://127.0.0.1:{port}/ann") == Media("image/png", PNG + b"/ann")
+        again.set()
+        await said.wait()
+        await breathe()  # what was written is there at once: the loop reads it in its next turn
+        assert await client.fetch_media(f"http://127.0.0.1:{port}/bob") == Media("image/png", PNG + b"/bob")
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("content_type", "body", "limit", "other_limit", "fits"),
     [

@@ -97,7 +97,8 @@ class MediaClient:
             raise RuntimeError("the outgoing client is closed")
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, socket_factory=self._gate.open_socket),
+                # A connection for each: what a server says twice on a kept one would be the next recipient's picture.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=self._gate.open_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
