@@ -480,7 +480,7 @@ def test_neither_schedule_type_nor_send_at_sends_at_once() -> None:
         pytest.param({"StatusCallback": "https://example.com/#rc=x"}, 21609, "rc", id="callback-retries-no-number"),
         pytest.param({"StatusCallback": "https://example.com/#rp=x"}, 11243, "rp", id="callback-retry-policy"),
         pytest.param({"StatusCallback": "https://example.com/" + "x" * 4_000}, 21609, "4,000", id="callback-long"),
-        pytest.param({"MediaUrl": "example.com/1.png"}, 21620, "MediaUrl", id="media-without-scheme"),
+        pytest.param({"MediaUrl": "example.com/1.png"}, 21620, "MediaUrl: The URL must", id="media-without-scheme"),
         pytest.param({"MediaUrl": "file:///etc/passwd"}, 21620, "MediaUrl", id="media-file"),
         pytest.param({"MediaUrl": ["https://example.com/1", "x"]}, 21620, "MediaUrl", id="one-of-two-media"),
         pytest.param({"MediaUrl": ["https://example.com/1"] * 11}, 21623, "10", id="eleven-media"),

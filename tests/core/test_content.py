@@ -154,7 +154,9 @@ def test_media_have_variables_too_and_lose_what_stands_behind_a_hash() -> None:
     types = {"twilio/media": {"body": "{{1}}", "media": ["https://a.example/{{id}}.png#x", "https://a.example/2"]}}
     made = with_content(asked({"id": "7"}), a_content(types))
     assert (made.body, made.media_urls) == ("there", ("https://a.example/7.png", "https://a.example/2"))
-    assert refusal(asked({"id": "a b"}), a_content(types)).code == 21620
+    refused = refusal(asked({"id": "a b"}), a_content(types))
+    assert refused.code == 21620
+    assert refused.detail.startswith("A media URL of the content: The URL is empty or holds a blank")
 
 
 def test_a_text_is_as_long_as_any_body() -> None:

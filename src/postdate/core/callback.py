@@ -101,10 +101,10 @@ def parse_callback_url(text: str) -> str:
     """Return the URL, fragment and user info kept, without blanks around it; InvalidCallbackUrl says what to change."""
     url = text.strip()
     if len(url) > MAX_URL_LENGTH:
-        raise InvalidCallbackUrl(f"The callback URL has {len(url):,} characters; shorten it to {MAX_URL_LENGTH:,}.")
+        raise InvalidCallbackUrl(f"The URL has {len(url):,} characters; shorten it to {MAX_URL_LENGTH:,}.")
     if not _VISIBLE.fullmatch(url):
         raise InvalidCallbackUrl(
-            "The callback URL is empty or holds a blank, a backslash or a character outside ASCII; "
+            "The URL is empty or holds a blank, a backslash or a character outside ASCII; "
             "percent-encode it, and write a host name in its xn-- form."
         )
     try:
@@ -112,10 +112,10 @@ def parse_callback_url(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise InvalidCallbackUrl(
-            "The callback URL's host or port cannot be read; write it like https://example.com:8443/status."
+            "The URL's host or port cannot be read; write it like https://example.com:8443/status."
         ) from None
     if parts.scheme not in ("http", "https") or not _AUTHORITY.fullmatch(url):
-        raise InvalidCallbackUrl("The callback URL must begin with https:// or http:// and name a host.")
+        raise InvalidCallbackUrl("The URL must begin with https:// or http:// and name a host.")
     _check_host(host, port)
     parse_overrides(url)
     return url
@@ -123,16 +123,16 @@ def parse_callback_url(text: str) -> str:
 
 def _check_host(host: str, port: int | None) -> None:
     if not host:
-        raise InvalidCallbackUrl("The callback URL names no host; write it like https://example.com/status.")
+        raise InvalidCallbackUrl("The URL names no host; write it like https://example.com/status.")
     if "_" in host:
-        raise InvalidCallbackUrl("The callback URL's host holds an underscore; use a host name without one.")
+        raise InvalidCallbackUrl("The URL's host holds an underscore; use a host name without one.")
     if len(host) > MAX_HOST_LENGTH or not _HOST.fullmatch(host):
         raise InvalidCallbackUrl(
-            "The callback URL's host is not a host name; use letters, digits, hyphens and dots, "
+            "The URL's host is not a host name; use letters, digits, hyphens and dots, "
             "at most 63 characters between two dots."
         )
     if port == 0:
-        raise InvalidCallbackUrl("The callback URL's port is 0; use one from 1 to 65535, or none.")
+        raise InvalidCallbackUrl("The URL's port is 0; use one from 1 to 65535, or none.")
 
 
 def url_to_call(url: str) -> str:

@@ -84,7 +84,7 @@ def _url(url: str) -> str:
     try:
         return parse_callback_url(url.partition("#")[0])
     except InvalidCallbackUrl as error:
-        raise Rejected(21620, f"A medium of the content: {error}") from None
+        raise Rejected(21620, f"A media URL of the content: {error}") from None
 
 
 # --- variables --------------------------------------------------------------------------------------------------------
