@@ -274,6 +274,23 @@ async def test_a_receipt_finds_a_message_in_doubt_by_its_reference(handset: str,
         assert keeper.events == [Receipt("never-heard", Event.DELIVER, None, one.sid if known else None)]
 
 
+async def test_the_receipt_of_another_message_with_the_same_reference_ends_no_doubt() -> None:
+    """References have 16 bits: two messages to a handset may share one, and its own id says whose a receipt is."""
+    keeper = Keeper()
+    smsc = Smsc(on_submit=lambda link, request: take(link, request) if len(smsc.submits) == 1 else None)
+    wire = still_wire()
+    async with serving(smsc), connected(smsc, keeper, wire=wire) as connector:
+        assert await outcome_of(connector, submission(0x10005)) == Accepted("id-1")
+        task = begin(connector, [submission(0x20005)])
+        await until(lambda: len(smsc.submits) == 2)
+        await pass_by(wire, 10)
+        (outcome,) = await task
+        assert isinstance(outcome, InDoubt)
+        smsc.links[0].send(receipt("id-1", tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\5"),)))
+        await until(lambda: keeper.events)
+        assert keeper.events == [Receipt("id-1", Event.DELIVER)]
+
+
 # --- messages from handsets ------------------------------------------------------------------------------------------
 
 

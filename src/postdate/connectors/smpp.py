@@ -71,7 +71,7 @@ class SmppConnector:
         self._counts: dict[str, int] = {}
         self._closing = False
         self._told = ""  # in the log, since the last bind
-        # Only for questions: whose the carrier's latest ids are, so that a reference that two messages share is seen.
+        # Whose the carrier's latest ids are, so that a reference that two messages share is seen.
         self._given: OrderedDict[str, str] = OrderedDict()
 
     @property
@@ -161,7 +161,7 @@ class SmppConnector:
     def answered(self, link: Link, token: object, answer: Pdu, late: bool) -> None:
         """Take the answer to a part of a submission."""
         handover, index = _part(token)
-        if self._settings.query_by_reference and answer.status == 0:
+        if self._settings.reference and answer.status == 0:
             self._remember(handover, answer)
         self._desk.answered(handover, index, answer, late)
 
@@ -243,7 +243,7 @@ class SmppConnector:
     def _receipt(self, told: Told) -> Receipt | None:
         receipt = told.receipt
         sid, early = self._desk.owner_of(receipt.carrier_ref, told.reference, told.handset)
-        if sid is None:
+        if sid is None or self._given.get(receipt.carrier_ref, sid) != sid:
             self._desk.note_stranger(receipt)
             return receipt if receipt.carrier_ref else None
         if early and receipt.event is Event.DELIVER:
