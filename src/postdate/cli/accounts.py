@@ -21,7 +21,7 @@ Sid = Annotated[str, typer.Argument(metavar="AC", help="The account: AC and 32 h
 @command
 def list_all(reach: Reach) -> None:
     """List your account and its subaccounts."""
-    reach.show(lambda client: client.get(accounts(), [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all(accounts(), "accounts"), _show_list)
 
 
 def _show_list(page: Record) -> None:

@@ -65,6 +65,21 @@ class Client:
         """Return the body of a GET; raise Refused or NotReached."""
         return self._ask(_Request("GET", f"{path}?{urlencode(query)}" if query else path))
 
+    def get_all(self, path: str, key: str) -> bytes:
+        """Return a list whole, as one page, however many the node gives it in; raise Refused or NotReached."""
+        body = self.get(path, [("PageSize", "1000")])
+        query = _following(Record.parse(body))
+        if not query:
+            return body  # as it came
+        whole = json.loads(body)
+        while query:
+            # Its query alone: a link names the node as carriers reach it, which may be another way than ours.
+            page = self.get(f"{path}?{query}")
+            whole[key] += json.loads(page)[key]
+            query = _following(Record.parse(page))
+        _drop_links(whole)
+        return json.dumps(whole).encode()
+
     def post(
         self,
         path: str,
@@ -147,6 +162,20 @@ def channel_senders(*parts: str) -> str:
 def accounts(*parts: str) -> str:
     """Return the path of accounts, or of one."""
     return "/".join(("/2010-04-01/Accounts", *map(_part, parts))) + ".json"
+
+
+def _following(page: Record) -> str:
+    """Return the query of the page that follows, in either shape of list; empty where none does."""
+    link = page.text("next_page_uri") or page.record("meta").text("next_page_url")
+    return urlsplit(link).query
+
+
+def _drop_links(whole: dict[str, Any]) -> None:
+    """Have a list that was put together lead to no further page."""
+    if "meta" in whole:
+        whole["meta"]["next_page_url"] = None
+    else:
+        whole["next_page_uri"] = None
 
 
 def _part(text: str) -> str:

@@ -103,7 +103,7 @@ def _value(text: str) -> Any:
 @command
 def list_all(reach: Reach) -> None:
     """List the connections and how they are doing."""
-    reach.show(lambda client: client.get(connections(), [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all(connections(), "connections"), _show_list)
 
 
 def _show_list(page: Record) -> None:

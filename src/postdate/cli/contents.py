@@ -80,7 +80,7 @@ def _read(file: str) -> dict[str, Any]:
 @command
 def list_all(reach: Reach) -> None:
     """List the contents, and how their WhatsApp templates stand."""
-    reach.show(lambda client: client.get("/v1/ContentAndApprovals", [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all("/v1/ContentAndApprovals", "contents"), _show_list)
 
 
 def _show_list(page: Record) -> None:

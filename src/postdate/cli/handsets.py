@@ -38,7 +38,7 @@ class _Reach(Reach):
 @command
 def list_all(reach: _Reach) -> None:
     """List the handsets that show something, the one with the latest message first."""
-    reach.show(lambda client: client.get(_PATH, [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all(_PATH, "handsets"), _show_list)
 
 
 def _show_list(page: Record) -> None:

@@ -18,7 +18,7 @@ Sid = Annotated[str, typer.Argument(metavar="SK", help="The key: SK and 32 hex d
 @command
 def list_all(reach: Reach) -> None:
     """List the account's keys."""
-    reach.show(lambda client: client.get(client.path("Keys"), [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all(client.path("Keys"), "keys"), _show_list)
 
 
 def _show_list(page: Record) -> None:

@@ -44,7 +44,7 @@ class Properties:
 @command
 def list_all(reach: Reach) -> None:
     """List the numbers."""
-    reach.show(lambda client: client.get(client.path("IncomingPhoneNumbers"), [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all(client.path("IncomingPhoneNumbers"), "incoming_phone_numbers"), _show_list)
 
 
 def _show_list(page: Record) -> None:

@@ -19,7 +19,6 @@ app = typer.Typer(help="Your senders on WhatsApp and other channels.", no_args_i
 Sender = Annotated[
     str, typer.Argument(metavar="SENDER", help="The sender, such as whatsapp:+14155550100, or its SID (XE...).")
 ]
-_ALL = [("PageSize", "1000")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Properties:
 @command
 def list_all(reach: Reach) -> None:
     """List the senders on channels."""
-    reach.show(lambda client: client.get(channel_senders(), _ALL), _show_list)
+    reach.show(lambda client: client.get_all(channel_senders(), "senders"), _show_list)
 
 
 def _show_list(page: Record) -> None:
@@ -123,7 +122,7 @@ def sid_of_sender(client: Client, sender: str) -> str:
     """Return the SID of a sender given with its channel; what is none stays. Raise Trouble where it is a stranger's."""
     if ":" not in sender:
         return sender
-    for found in Record.parse(client.get(channel_senders(), _ALL)).records("senders"):
+    for found in Record.parse(client.get_all(channel_senders(), "senders")).records("senders"):
         if found.text("sender") == sender:
             return found.text("sid")
     raise Trouble(f"{sender} is not registered: postdate senders register {sender}")

@@ -77,7 +77,7 @@ def _flag(value: bool | None) -> str | None:
 @command
 def list_all(reach: Reach) -> None:
     """List the messaging services."""
-    reach.show(lambda client: client.get(services(), [("PageSize", "1000")]), _show_list)
+    reach.show(lambda client: client.get_all(services(), "services"), _show_list)
 
 
 def _show_list(page: Record) -> None:
@@ -98,7 +98,7 @@ def show(sid: Sid, reach: Reach) -> None:
     client = reach.client()
     senders = listing("SENDER", "ADDRESS", "COUNTRY")
     for _, path, _, key, address in _POOLS:
-        for sender in Record.parse(client.get(services(sid, path))).records(key):
+        for sender in Record.parse(client.get_all(services(sid, path), key)).records(key):
             senders.add_row(sender.text("sid"), sender.text(address), sender.text("country_code"))
     say("")
     show_list(senders, f"Its pool is empty: postdate services add-sender {sid} NUMBER")
