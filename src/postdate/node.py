@@ -41,6 +41,7 @@ from postdate.flow.connections import Connections, ConnectionTools, close_connec
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
 from postdate.flow.housekeeping import Housekeeping
+from postdate.flow.inbound_calls import InboundCalls
 from postdate.flow.ingest import Ingest, IngestRules
 from postdate.flow.inquiries import Inquiries
 from postdate.flow.lanes import Lanes
@@ -110,7 +111,10 @@ class Node:
         await self.directory.load()
         self.outgoing = Outgoing(settings.allow_networks)
         self._stack.push_async_callback(self.outgoing.close)
-        self.callbacks = Callbacks(self.store, self.directory, self.outgoing, self.clock, self._chance)
+        self.inbound_calls = InboundCalls(self.store, self.directory, self.outgoing, self.clock)
+        self.callbacks = Callbacks(
+            self.store, self.directory, self.outgoing, self.inbound_calls, self.clock, self._chance
+        )
         self._begin(self.callbacks.run, self.callbacks.stop)
         self.recorder = Recorder(self.store, self.clock, self.run_name)
         self._stack.push_async_callback(self.recorder.settled, RECORD_SECONDS)
@@ -156,6 +160,7 @@ class Node:
         self.ingest = Ingest(self.store, self.directory, self.clock, rules)
         self.ingest.notice = self.scheduler.notice
         self.ingest.has_room = self.lanes.has_room
+        self.inbound_calls.accept = self.ingest.accept_reply
         self._stack.push_async_callback(self.ingest.drain)
         self.housekeeping = Housekeeping(self.store, self.clock, settings.data, settings.min_free_bytes)
         self.housekeeping.refuse = lambda reason: setattr(self.ingest, "refusing", reason)

@@ -37,6 +37,7 @@ from postdate.core.resources import SENDER_PREFIX, Account, Resource, Sender, Se
 from postdate.flow.callbacks import Callbacks
 from postdate.flow.directory import Directory
 from postdate.flow.dispatch import LEAD, Dispatcher, Ways, is_smart
+from postdate.flow.inbound_calls import InboundCalls
 from postdate.flow.ingest import Ingest, IngestRules
 from postdate.flow.lanes import Lanes
 from postdate.flow.media import MediaFetcher
@@ -619,7 +620,10 @@ class Flow:
         if watch is not None:
             watch(self.store)
         self.outgoing = Outgoing(LOOPBACK, media_policy=setup.media_policy)
-        self.callbacks = Callbacks(self.store, self.directory, self.outgoing, clock, lambda: setup.chance)
+        self.inbound_calls = InboundCalls(self.store, self.directory, self.outgoing, clock)
+        self.callbacks = Callbacks(
+            self.store, self.directory, self.outgoing, self.inbound_calls, clock, lambda: setup.chance
+        )
         if setup.calls:
             self._begin(self.callbacks.run)
         run = f"run-{self.runs}"
@@ -647,6 +651,7 @@ class Flow:
         self.ingest = Ingest(self.store, self.directory, clock, rules)
         self.ingest.notice = self.receipts.notice = self.scheduler.notice
         self.ingest.has_room = self.lanes.has_room
+        self.inbound_calls.accept = self.ingest.accept_reply
         self._begin(self.scheduler.run)
 
     def _begin(self, run: Callable[[], Awaitable[None]]) -> None:

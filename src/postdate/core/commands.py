@@ -52,6 +52,7 @@ class Context(msgspec.Struct, frozen=True):
     application: Application | None
     window: ScheduleWindow
     send_at_once_without_service: bool = False
+    direction: Direction = Direction.OUTBOUND_API
 
 
 def to_message(command: SendMessage, context: Context, at: Instant, chance: bytes) -> Message:
@@ -71,7 +72,7 @@ def to_message(command: SendMessage, context: Context, at: Instant, chance: byte
         bucket=bucket,
         account_sid=context.account_sid,
         service_sid=service.sid if service else None,
-        direction=Direction.OUTBOUND_API,
+        direction=context.direction,
         status=Status.SCHEDULED if send_at is not None else status,
         sender=sender.address if sender else None,
         sender_sid=sender.sid if sender else None,

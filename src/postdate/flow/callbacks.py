@@ -17,16 +17,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from postdate.clock import Clock
-from postdate.core.callback import (
-    is_delivered,
-    next_attempt,
-    policy_after,
-)
+from postdate.core.callback import CallbackPolicy, CallbackResult, is_delivered, next_attempt, policy_after
 from postdate.core.callback_form import sign_text, status_form
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
+from postdate.core.message import Status
 from postdate.flow.alarm import Alarm
 from postdate.flow.callback_rows import called_of, change_of, policy_of, server_of
 from postdate.flow.directory import Directory
+from postdate.flow.inbound_calls import InboundCalls, Stopping
 from postdate.flow.outgoing import Outgoing
 from postdate.store.contract import CallbackRow, Settled, Store, StoreError
 
@@ -55,11 +53,18 @@ class Callbacks:
     """Makes the calls of the outbox. `run` reads; what is handed over with its commit begins at once."""
 
     def __init__(
-        self, store: Store, directory: Directory, outgoing: Outgoing, clock: Clock, chance: Callable[[], float]
+        self,
+        store: Store,
+        directory: Directory,
+        outgoing: Outgoing,
+        inbound: InboundCalls,
+        clock: Clock,
+        chance: Callable[[], float],
     ) -> None:
         self._store = store
         self._directory = directory
         self._outgoing = outgoing
+        self._inbound = inbound
         self._clock = clock
         self._chance = chance
         self._alarm = Alarm(clock)
@@ -85,9 +90,9 @@ class Callbacks:
 
     @property
     def idle(self) -> bool:
-        """Say whether no call is under way and none is due."""
+        """Say whether no call is under way, or only for the store to recover, and none is due."""
         at_rest = self._settling is None or self._settling_alarm.idle
-        return self._alarm.idle and not self._calling and at_rest
+        return self._alarm.idle and len(self._calling) == self._inbound.paused and at_rest
 
     @property
     def kept(self) -> int:
@@ -111,6 +116,7 @@ class Callbacks:
     def stop(self) -> None:
         """Begin no more calls; `run` returns when those under way have ended and are settled."""
         self._stopping = True
+        self._inbound.stop()
         self._alarm.wake()
 
     async def run(self) -> None:
@@ -253,6 +259,8 @@ class Callbacks:
             await self._call(row)
             while server.waiting and not self._ready and not self._stopping:
                 await self._call(server.waiting.popleft())
+        except Stopping:
+            pass  # on disk still, and made again at the next start
         except asyncio.CancelledError:
             self._stopping = True  # the process ends: nothing takes its place
             raise
@@ -291,22 +299,29 @@ class Callbacks:
             return
         began = self._clock.now()
         first_at = row.first_at if row.attempts else began
-        form, signed = status_form(change_of(row))
-        headers = {
-            "X-Twilio-Signature": sign_text(row.url, signed, token),
-            "I-Twilio-Idempotency-Token": row.id,
-        }
         left = policy_after(policy, began - first_at) if row.attempts else policy
-        result = await self._outgoing.post(row.url, form, headers, left)
+        form, result = await self._tell(row, token, left)
         now = self._clock.now()
         made = called_of(row, form, began, now, result)
         wait = next_attempt(policy, row.attempts + 1, result, self._chance(), now - first_at)
         if wait is None:
+            if row.status is Status.RECEIVED and not is_delivered(result):
+                await self._inbound.give_up(row, token, result)
             self.delivered += is_delivered(result)
             self.given_up += not is_delivered(result)
             self._settle(row, Settled(row.due_at, row.id, None, None, made))
         else:
             self._settle(row, Settled(row.due_at, row.id, Instant(now + wait), first_at, made))
+
+    async def _tell(self, row: CallbackRow, token: str, policy: CallbackPolicy) -> tuple[str, CallbackResult]:
+        if row.status is Status.RECEIVED:
+            return await self._inbound.tell(row, token, policy)
+        form, signed = status_form(change_of(row))
+        headers = {
+            "X-Twilio-Signature": sign_text(row.url, signed, token),
+            "I-Twilio-Idempotency-Token": row.id,
+        }
+        return form, await self._outgoing.post(row.url, form, headers, policy)
 
     # -- settling ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from postdate.core.content import with_content
 from postdate.core.doubt import Verdict
 from postdate.core.errors import Rejected
 from postdate.core.instant import Instant, ScheduleWindow
-from postdate.core.message import Message, Status
+from postdate.core.message import Direction, Message, Status
 from postdate.core.resources import Account, Application, Content, Sender, Service
 from postdate.core.sid import CHANCE_BYTES
 from postdate.flow.directory import Directory
@@ -65,9 +65,16 @@ class Ingest:
 
     async def accept(self, account: Account, command: SendMessage) -> Message:
         """Return the message once it is on disk; raise Rejected where it cannot be."""
+        return await self._accept(account, command, Direction.OUTBOUND_API)
+
+    async def accept_reply(self, account: Account, command: SendMessage) -> Message:
+        """Accept what a customer's server answered a message with that came in."""
+        return await self._accept(account, command, Direction.OUTBOUND_REPLY)
+
+    async def _accept(self, account: Account, command: SendMessage, direction: Direction) -> Message:
         if self.refusing is not None:
             raise Rejected(20503, self.refusing)
-        message, refusal = self._make(account, command)
+        message, refusal = self._make(account, command, direction)
         sender = self._directory.find(Sender, message.sender_sid)
         if message.service_sid is None and sender is not None and not self.has_room(sender, message.num_segments):
             refusal = Rejected(21611)
@@ -107,7 +114,7 @@ class Ingest:
                 self.notice(Cursor(n.message.due_at, n.message.sid))
         return results
 
-    def _make(self, account: Account, command: SendMessage) -> tuple[Message, Rejected | None]:
+    def _make(self, account: Account, command: SendMessage, direction: Direction) -> tuple[Message, Rejected | None]:
         """Return the message, and why it may not be added unless the same request came before: its time may have
         come too near only since then, or its content have changed."""
         refusal: Rejected | None = None
@@ -118,7 +125,7 @@ class Ingest:
                 if command.idempotency_key is None:
                     raise
                 refusal = error
-        context, at, chance = self._context(account, command), self._clock.now(), next(self._chances)
+        context, at, chance = self._context(account, command, direction), self._clock.now(), next(self._chances)
         try:
             return to_message(command, context, at, chance), refusal
         except Rejected as error:
@@ -128,7 +135,7 @@ class Ingest:
             message = to_message(_replace(command, send_at=at), _replace(context, window=_ANY_TIME), at, chance)
             return message, refusal or error
 
-    def _context(self, account: Account, command: SendMessage) -> Context:
+    def _context(self, account: Account, command: SendMessage, direction: Direction) -> Context:
         service = self._directory.find(Service, command.service_sid)
         if service is not None and service.account_sid != account.sid:
             service = None
@@ -137,8 +144,9 @@ class Ingest:
             application = None
         sender = self._sender(account, command)
         return Context(
-            account.sid, service, sender, application, self.window_of(service), self._rules.send_at_once_without_service
-        )
+            account.sid, service, sender, application, self.window_of(service),
+            self._rules.send_at_once_without_service, direction,
+        )  # fmt: skip
 
     def _content(self, account: Account, sid: str) -> Content | None:
         content = self._directory.find(Content, sid)

@@ -1,4 +1,4 @@
-"""What carriers tell us: receipts move statuses, inbound messages are kept, and a STOP is obeyed.
+"""What carriers tell us: receipts move statuses, inbound messages are kept and told on, and a STOP is obeyed.
 
 `take` returns when the event is on disk, so that it is acknowledged to the carrier only then.
 """
@@ -13,10 +13,11 @@ from postdate.clock import Clock
 from postdate.connectors.contract import CarrierEvent, Inbound, LateAnswer, Receipt
 from postdate.core.address import bucket_of
 from postdate.core.commands import segments_of
+from postdate.core.inbound_call import webhook_of
 from postdate.core.instant import Instant
 from postdate.core.message import Direction, Event, Message, Options, Status
 from postdate.core.outcome import Accepted, Refused, Unreachable
-from postdate.core.resources import Sender
+from postdate.core.resources import Application, Sender, Service
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
@@ -77,7 +78,10 @@ class Receipts:
             _log.warning("a message came in for a number that nobody here has", connection=connection)
             return
         at = self._clock.now()
-        message = _inbound(event, sender, at)
+        service = self._directory.find(Service, sender.service_sid)
+        application = self._directory.find(Application, sender.webhooks.sms_application_sid)
+        webhook = webhook_of(sender, service, application)
+        message = _inbound(event, sender, webhook.url if webhook is not None else None, at)
         part = (
             event.part if event.part is not None and 1 <= event.part.index <= event.part.total <= MOST_PARTS else None
         )
@@ -102,7 +106,7 @@ def _late(connection: str, sid: str, outcome: Accepted | Refused | Unreachable) 
             assert_never(outcome)
 
 
-def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:
+def _inbound(event: Inbound, sender: Sender, url: str | None, at: Instant) -> Message:
     bucket = bucket_of(sender.account_sid, event.sender)
     media_urls = (*(a.url for a in event.attachments), *event.media_urls)
     return Message(
@@ -121,7 +125,7 @@ def _inbound(event: Inbound, sender: Sender, at: Instant) -> Message:
         send_at=None,
         due_at=at,
         expires_at=at,
-        callback_url=None,
+        callback_url=url,
         attempts=0,
         claim=None,
         doubt_at=None,

@@ -4,7 +4,6 @@ Every batch goes in and comes out as one JSON text, so that a statement is one s
 arguments; the SQL beside this file is the source of every statement.
 """
 
-import fcntl
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,6 +48,7 @@ from postdate.store.contract import (
     Source,
     StoreUnavailable,
 )
+from postdate.store.lock import locked
 from postdate.store.sqlite_audit import SqliteAudit
 from postdate.store.sqlite_dispatch import SqliteDispatch, timer_of
 from postdate.store.sqlite_inbound import SqliteInbound
@@ -108,7 +108,7 @@ class SqliteStore(SqliteAudit):
     async def open(self) -> None:
         """Lock, open and migrate the file; where that fails nothing is left behind."""
         async with AsyncExitStack() as undo:
-            self._lock = _locked(self._path)
+            self._lock = locked(self._path)
             undo.callback(self._unlock)
             try:
                 self._writer = Writer(self._path, self._on_news)
@@ -426,10 +426,13 @@ class SqliteStore(SqliteAudit):
         """Add inbound messages and the opt-outs they express; what came before, or is a part, as `Source` says."""
 
         def add(db: apsw.Connection) -> None:
-            added = self._inbound.add(db, messages, changes, at, sources)
-            self._tally(db, Counter((m.account_sid, Count.RECEIVED) for m in added), at)
+            self._received(db, self._inbound.add(db, messages, changes, at, sources), at)
 
         await self._writer.run(add)
+
+    def _received(self, db: apsw.Connection, messages: Sequence[Message], at: Instant) -> None:
+        self._tally(db, Counter((m.account_sid, Count.RECEIVED) for m in messages), at)
+        self._tell(db, [told(m.sid, m.status) for m in messages if m.callback_url], at)
 
     # -- callbacks ---------------------------------------------------------------------------------------------------
 
@@ -566,30 +569,12 @@ class SqliteStore(SqliteAudit):
             self._do(db, "prune_inbound", before)
             self._do(db, "prune_keys", before)
             self._do(db, "prune_tallies", counted_before)
-            joined = self._inbound.join_stale(db, unjoined_before)
-            self._tally(db, Counter((m.account_sid, Count.RECEIVED) for m in joined), unjoined_before)
+            self._received(db, self._inbound.join_stale(db, unjoined_before), unjoined_before)
 
         await self._writer.run(prune)
         # A little at a time: others write in between.
         while await self._writer.run(lambda db: self._do(db, "prune_calls", before, _PRUNED_AT_ONCE)):
             pass
-
-
-def _locked(path: Path) -> int:
-    """Return the handle of the lock that keeps other processes out; StoreUnavailable where one is in."""
-    handle: int | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite alone would let others read it
-        return handle
-    except BlockingIOError:
-        if handle is not None:
-            os.close(handle)
-        raise StoreUnavailable(f"another process has {path} open: stop it, or choose another --data folder") from None
-    except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror}: choose a --data folder that can be written") from None
 
 
 def _follow_first(results: list[AddResult], new: Sequence[New]) -> None:

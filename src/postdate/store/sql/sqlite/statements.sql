@@ -69,14 +69,15 @@ DELETE FROM timers WHERE (due_at, sid) IN (SELECT value->>0, value->>1 FROM json
 
 -- name: callback_rows
 -- Make the outbox rows of changes: items of (sid, status, rank), at ?2. The message's own URL comes first, then its
--- application's, then its service's, as they are configured now. `queued` is told with a service only.
+-- application's, then its service's, as they are configured now. `queued` is told with a service only. What came in has
+-- its own URL or none.
 SELECT json_group_array(json_array(?2, c.sid || ':' || c.rank || ':' || c.news, c.account_sid, c.sid, c.news, c.url, 0,
   ?2, c.sender, c.recipient, c.service_sid, c.error_code))
 FROM (
   SELECT m.*, e.value->>1 AS news, e.value->>2 AS rank, COALESCE(
     m.callback_url,
     (SELECT r.data->>'message_status_callback' FROM resources r WHERE r.sid = m.options->>'application_sid'),
-    (SELECT r.data->>'status_callback' FROM resources r WHERE r.sid = m.service_sid)) AS url
+    (SELECT r.data->>'status_callback' FROM resources r WHERE r.sid = m.service_sid AND m.direction <> 'inbound')) AS url
   FROM jsonb_each(?1) e JOIN messages m ON m.sid = e.value->>0
   WHERE e.value->>1 <> 'sending' AND (e.value->>1 <> 'queued' OR m.service_sid IS NOT NULL)
 ) c WHERE c.url IS NOT NULL AND c.url <> '';
