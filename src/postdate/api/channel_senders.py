@@ -32,6 +32,11 @@ def _sender_json(request: Request, sender: Sender) -> dict[str, Any]:
         "sender": sender.address,
         "sender_type": type_of(sender),
         "country_code": sender.country,
+        "sms_url": sender.webhooks.sms_url,
+        "sms_method": sender.webhooks.sms_method,
+        "sms_fallback_url": sender.webhooks.sms_fallback_url,
+        "sms_fallback_method": sender.webhooks.sms_fallback_method,
+        "sms_application_sid": sender.webhooks.sms_application_sid,
         **dates_iso(sender.created_at, sender.updated_at),
         "url": f"{request.parts.base_url()}/postdate/v1/ChannelSenders/{sender.sid}",
         **extension_json(sender),
@@ -64,7 +69,7 @@ async def fetch(request: Request) -> Answer:
 
 
 async def update(request: Request) -> Answer:
-    """Change a channel sender's name, rate or connection."""
+    """Change a channel sender's name, rate, connection or webhooks."""
     return Answer(200, _sender_json(request, await update_sender(request, SenderKind.CHANNEL, _WHAT)))
 
 

@@ -27,7 +27,7 @@ class Properties:
     connection: Annotated[
         str | None, typer.Option("--connection", metavar="NAME", help="The connection that it goes out by.")
     ] = None
-    sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to give what comes in.")] = None
+    sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to tell what comes in.")] = None
 
     def fields(self) -> list[tuple[str, str]]:
         """Return those that were given as the API's parameters."""

@@ -32,10 +32,12 @@ class Properties:
     connection: Annotated[
         str | None, typer.Option("--connection", metavar="NAME", help="The connection that it goes out by.")
     ] = None
+    sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to tell what comes in.")] = None
 
     def fields(self) -> list[tuple[str, str]]:
         """Return those that were given as the API's parameters."""
         given = {
+            "SmsUrl": self.sms_url,
             "FriendlyName": self.name,
             "Mps": None if self.mps is None else f"{self.mps:g}",
             "Connection": self.connection,
@@ -77,6 +79,7 @@ def _show(sender: Record) -> None:
             ("rate", rate_text(sender.text("mps"))),
             ("connection", sender.text("connection")),
             ("service", sender.text("messaging_service_sid")),
+            ("inbound to", sender.text("sms_url")),
             ("created", full_time(sender.text("date_created"))),
         ]
     )

@@ -35,7 +35,7 @@ class Properties:
         str | None, typer.Option("--status-callback", metavar="URL", help="Whom to tell of every message's statuses.")
     ] = None
     inbound_url: Annotated[
-        str | None, typer.Option("--inbound-url", metavar="URL", help="Whom to give what comes in.")
+        str | None, typer.Option("--inbound-url", metavar="URL", help="Whom to tell what comes in.")
     ] = None
     schedule_window: Annotated[
         str | None,
