@@ -19,8 +19,9 @@ async def test_the_life_of_a_channel_sender(site: Site, customer: Customer) -> N
     path = f"{PATH}/{made['sid']}"
     assert (await customer.call("GET", path)).json == made
     await site.advance(2_000_000)
-    updated = (await customer.call("POST", path, {"Mps": "8"})).json
-    assert {name for name in made if made[name] != updated[name]} == {"mps", "date_updated"}
+    updated = (await customer.call("POST", path, {"Mps": "8", "SmsUrl": "https://customer.example/in"})).json
+    assert {name for name in made if made[name] != updated[name]} == {"mps", "sms_url", "date_updated"}
+    assert updated["sms_url"] == "https://customer.example/in"
     assert (await customer.call("GET", PATH)).json["senders"] == [updated]
     deleted = await customer.call("DELETE", path)
     assert (deleted.status, deleted.body) == (204, b"")

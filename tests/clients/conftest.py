@@ -37,6 +37,7 @@ class Surroundings:
     url: str
     own_url: str
     heard: list[Heard] = field(default_factory=list)
+    says: str = ""  # what is answered, as TwiML
 
     @property
     def status_url(self) -> str:
@@ -55,7 +56,7 @@ class Surroundings:
         params = dict(parse_qsl(await request.text(), keep_blank_values=True, strict_parsing=True))
         signature = request.headers["X-Twilio-Signature"]
         self.heard.append(Heard(f"{self.own_url}{request.raw_path}", signature, params))
-        return web.Response(status=204)
+        return web.Response(text=self.says, content_type="text/xml")
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
+from twilio.twiml.messaging_response import MessagingResponse
 
 from postdate.core.instant import DAY, SECOND
 from tests.api.serving import FROM, LONG_ENOUGH, TAKEN, TO, instant
@@ -471,3 +472,26 @@ async def test_times_of_a_message_are_read_as_utc(around: Surroundings) -> None:
     with a_client(around) as client:
         message = await threaded(client.messages.create, to=TO, from_=FROM, body="Hi")
         assert (message.date_created, message.date_updated, message.date_sent) == (at, at, None)
+
+
+# --- what comes in ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_handset_writes_is_told_and_answered(around: Surroundings) -> None:
+    site, number = around.site, "+12125550777"
+    response = MessagingResponse()
+    response.message("At 3PM <3").media(around.media_url)
+    around.says = str(response)
+    with a_client(around) as client:
+        await threaded(client.incoming_phone_numbers.create, phone_number=number, sms_url=around.status_url)
+        written = {"To": number, "Body": "When?"}
+        assert (await site.customer.call("POST", f"/postdate/v1/Handsets/{TO}/Messages", written)).status == 201
+        await site.advance(LONG_ENOUGH)
+        (told,) = around.heard
+        assert RequestValidator(site.customer.secret).validate(told.url, told.params, told.signature)
+        assert (told.params["From"], told.params["To"], told.params["Body"]) == (TO, number, "When?")
+        (reply,) = await threaded(client.messages.list, from_=number)
+        assert (reply.body, reply.to, reply.direction) == ("At 3PM <3", TO, "outbound-reply")
+        assert (reply.status, reply.num_media) == ("delivered", "1")
+        (question,) = await threaded(client.messages.list, to=number)
+        assert (question.direction, question.status, question.sid) == ("inbound", "received", told.params["MessageSid"])

@@ -29,6 +29,7 @@ from tests.store.building import (
     add,
     always,
     an_application,
+    an_inbound_message,
     announced,
     assign,
     bring,
@@ -170,6 +171,15 @@ async def test_whose_url_is_called(
     await add(store, a_message(callback_url=message and URL + message, options=options))
     await store.cancel(ACCOUNT, [sid_of(1)], AT)
     assert [row.url for row in await callbacks(store)] == ([URL + told] if told else [])
+
+
+@pytest.mark.parametrize("url", [URL + "in", "", None])
+async def test_what_came_in_is_told_by_its_own_url_only(store: Store, url: str | None) -> None:
+    await store.put(a_service(status_callback=URL + "service"))
+    message = an_inbound_message(callback_url=url)
+    await store.add_inbound([message], [], AT)
+    found = [(row.message_sid, row.status, row.url, row.due_at) for row in await callbacks(store)]
+    assert found == ([(message.sid, Status.RECEIVED, url, AT)] if url else [])
 
 
 async def test_an_empty_url_is_nobodys(store: Store) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import permutations
 
+import msgspec
 import pytest
 
 from postdate.core.instant import HOUR, Instant
@@ -324,6 +325,18 @@ async def test_a_late_not_now_says_nothing_of_what_goes_again_anyway(store: Stor
     message = await doubted(store, again=True)
     assert await store.apply_receipts([late(message, Event.RETURN)], later(20)) == []
     assert await read(store, message) == message
+
+
+async def test_what_came_in_is_told_once_when_it_is_whole(store: Store) -> None:
+    url = "https://customer.example/in"
+    pieces = [part(number, str(number), number) for number in (1, 2, 3)]
+    given = [(msgspec.structs.replace(message, callback_url=url), source) for message, source in pieces]
+    await take(store, given[0], given[2])
+    assert await announced(store) == []
+    await take(store, given[1])
+    await take(store, *given)
+    ((sid, status),) = await announced(store)
+    assert (sid in {message.sid for message, _ in given}, status) == (True, Status.RECEIVED)
 
 
 @pytest.mark.parametrize("event", [Event.ACCEPT, Event.REFUSE, Event.RETURN])
