@@ -166,6 +166,18 @@ async def test_it_has_caught_up_when_what_was_put_before_is_on_disk(recording: R
     assert recording.told == sids(1, 2, 3)
 
 
+async def test_thousands_may_wait_until_it_has_caught_up(recording: Recording) -> None:
+    recording.put(handed(1), handed(2))
+    waiting = [asyncio.create_task(recording.recorder.caught_up()) for _ in range(3_000)]
+    gone = waiting.pop()
+    await breathe()
+    gone.cancel()
+    recording.put(handed(3))
+    await recording.advance(2 * GATHER)
+    await asyncio.wait_for(asyncio.gather(*waiting), 60)
+    assert recording.told == sids(1, 2, 3)
+
+
 async def test_on_a_clock_that_is_moved_by_hand_it_waits_for_nobody(recording: Recording) -> None:
     clock = CountingClock(stored.later(60))
     still = Recording(recording.store, clock)

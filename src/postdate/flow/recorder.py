@@ -22,6 +22,7 @@ class Recorder:
         self._run = run
         self._alarm = Alarm(clock)
         self._waiting: list[tuple[Result, Callable[[], None] | None]] = []
+        self._catching_up: asyncio.Future[None] | None = None  # with what is the last put so far
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -32,6 +33,7 @@ class Recorder:
     def put(self, result: Result, then: Callable[[], None] | None = None) -> None:
         """Record a result soon."""
         self._waiting.append((result, then))
+        self._catching_up = None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._record())
 
@@ -39,17 +41,22 @@ class Recorder:
         """Return when everything put so far is on disk, whatever is put meanwhile."""
         if not self._waiting:
             return
+        if self._catching_up is None:  # one for all who ask before the next is put: a carrier may answer in thousands
+            self._catching_up = self._with_the_last()
+        await asyncio.shield(self._catching_up)
+
+    def _with_the_last(self) -> "asyncio.Future[None]":
+        """Return what is done once the last result put so far is on disk."""
         known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         result, then = self._waiting[-1]
 
         def tell() -> None:
+            known.set_result(None)
             if then is not None:
                 then()
-            if not known.done():
-                known.set_result(None)
 
         self._waiting[-1] = result, tell
-        await known
+        return known
 
     async def settled(self, seconds: float | None = None) -> None:
         """Return when everything put so far is on disk, or after `seconds`: what is not then is in doubt afterwards."""
