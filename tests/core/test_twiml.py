@@ -25,6 +25,9 @@ def twiml(verbs: str) -> Answered:
 
 LATIN = '<?xml version="1.0" encoding="ISO-8859-1"?><Response><Message>é</Message></Response>'.encode("latin-1")
 
+HEAD_16 = '<?xml version="1.0" encoding="UTF-16"?>'
+WIDE = "<Response><Message>é😀</Message></Response>\n"
+
 READ: dict[str, tuple[Answered, list[Verb]]] = {
     "nothing": (xml(""), []),
     "blanks": (xml(" \r\n\t"), []),
@@ -32,6 +35,13 @@ READ: dict[str, tuple[Answered, list[Verb]]] = {
     "a text": (twiml("<Message>Hi &amp; bye</Message>"), [Reply("Hi & bye")]),
     "blanks before the head": (xml(f"\n {HEAD}<Response><Message>Hi</Message></Response>"), [Reply("Hi")]),
     "another encoding": (Answered(200, "text/xml", LATIN), [Reply("é")]),
+    "a wide encoding": (Answered(200, "text/xml", f"{HEAD_16}{WIDE}".encode("utf-16")), [Reply("é😀")]),
+    "a wide encoding, big end first": (
+        Answered(200, "text/xml", f"\ufeff{HEAD_16}{WIDE}".encode("utf-16-be")),
+        [Reply("é😀")],
+    ),
+    "a mark of the encoding": (xml("\ufeff<Response><Message>Hi</Message></Response>"), [Reply("Hi")]),
+    "plain text with such a mark": (xml("\ufeffHi", "text/plain"), [Reply("Hi")]),
     "CDATA": (twiml("<Message><![CDATA[<3]]></Message>"), [Reply("<3")]),
     "a comment": (twiml("<!-- hm --><Message>A<!-- b -->C</Message>"), [Reply("AC")]),
     "its old name": (twiml("<Sms>Hi</Sms>"), [Reply("Hi")]),
@@ -77,6 +87,13 @@ REFUSED: dict[str, tuple[Answered, int]] = {
     "another document": (xml("<html><Message>Hi</Message></html>"), 12100),
     "an entity": (xml(ENTITY), 12100),
     "a document type": (xml(OUTSIDE), 12100),
+    "an encoding that could hide anything": (
+        xml('<?xml version="1.0" encoding="UTF-7"?><Response>+ADw-Message+AD4-Hi+ADw-/Message+AD4-</Response>'),
+        12100,
+    ),
+    "half a pair": (twiml("<Message>Hi &#xD83D;</Message>"), 12100),
+    "a NUL by its number": (twiml("<Message>Hi &#0;</Message>"), 12100),
+    "another namespace": (xml('<Response xmlns="urn:x"><Message>Hi</Message></Response>'), 12100),
     "an unknown encoding": (xml('<?xml version="1.0" encoding="x-none"?><Response/>'), 12100),
     "a NUL in it": (xml("a\0b", "text/plain"), 12100),
     "JSON": (xml("{}", "application/json"), 12300),

@@ -7,10 +7,12 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from postdate.connectors.contract import Inbound, Part
+from postdate.core.instant import SECOND, Instant
 from postdate.core.message import Direction, Message, Status
 from postdate.core.outcome import Accepted
 from postdate.core.resources import Application, Webhooks
-from postdate.flow.inbound_calls import MOST_DOCUMENTS
+from postdate.flow.callbacks import MOST_TO_ONE_SERVER
+from postdate.flow.inbound_calls import LONGEST, MOST_DOCUMENTS, MOST_OF_A_PAIR, MOST_PAUSED, OF_A_PAIR_WITHIN
 from postdate.store.contract import CallQuery, StoreFull, StoreUnavailable
 from tests.flow.building import (
     ACCOUNT,
@@ -22,8 +24,10 @@ from tests.flow.building import (
     Serve,
     a_sender,
     a_service,
+    after,
     hang_up,
     recipient,
+    until,
 )
 
 OURS, THEIRS = a_sender().address, recipient()
@@ -48,6 +52,12 @@ def by_path(**serves: Serve) -> Serve:
         return await serves[request.path.strip("/")](request)
 
     return serve
+
+
+async def hanging(_: web.BaseRequest) -> web.StreamResponse:
+    """Never answer."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def listen(flow: Flow, url: str, **more: object) -> None:
@@ -244,11 +254,73 @@ async def test_a_redirect_is_followed_and_told_the_same(flow: Flow, customer: Cu
     assert message.sid in customer.calls[1].path
 
 
+@pytest.mark.parametrize("writer", ["AMAZON", "12345", "", "+1", "x" * 200])
+async def test_who_could_not_be_written_to_over_the_api_gets_no_reply_either(
+    flow: Flow, customer: Customer, writer: str
+) -> None:
+    customer.serve = saying("<Message>At 3PM</Message>")
+    await listen(flow, customer.url)
+    await flow.carrier.report(Inbound(writer, OURS, "When?"))
+    await flow.settle()
+    assert len(customer.calls) == 1
+    assert flow.carrier.sids == []
+    assert flow.callbacks.delivered == 1
+
+
+async def test_two_numbers_that_answer_each_other_come_to_an_end(flow: Flow, customer: Customer) -> None:
+    await flow.directory.put(a_sender(2))
+    customer.serve = saying("<Message>I am away</Message>")
+    await listen(flow, customer.url)
+    ends = a_sender(1).address, a_sender(2).address
+    await flow.carrier.report(Inbound(*ends, "When?"))
+    for _ in range(3 * MOST_OF_A_PAIR):
+        await flow.settle()
+        if len(flow.carrier.submitted) < len(customer.calls):
+            break
+        last = flow.carrier.submitted[-1].submission
+        await flow.carrier.report(Inbound(last.sender, last.recipient, last.body))
+    assert len(await replies(flow)) == 2 * MOST_OF_A_PAIR
+    assert flow.callbacks.kept == 0
+
+
+async def test_a_pair_has_so_many_replies_within_half_a_minute_and_others_are_not_held_up(
+    flow: Flow, customer: Customer
+) -> None:
+    customer.serve = saying("<Message>Hi</Message>" * 9 + f'<Message to="{OTHER}">Told</Message>')
+    await listen(flow, customer.url)
+    for _ in range(2):
+        await write(flow)
+    assert [reply.recipient for reply in await replies(flow)].count(THEIRS) == MOST_OF_A_PAIR
+    assert [reply.recipient for reply in await replies(flow)].count(OTHER) == 2
+    await flow.advance(OF_A_PAIR_WITHIN // SECOND - 1)
+    await write(flow)
+    assert len(await replies(flow)) == MOST_OF_A_PAIR + 3
+    await flow.advance(1)
+    await write(flow)
+    assert len(await replies(flow)) == MOST_OF_A_PAIR + 13
+
+
 async def test_redirects_come_to_an_end(flow: Flow, customer: Customer) -> None:
     customer.serve = saying("<Redirect/>")
     await listen(flow, customer.url)
     await write(flow)
     assert len(customer.calls) == MOST_DOCUMENTS + 1
+    assert flow.callbacks.kept == 0
+
+
+async def test_documents_share_one_time_and_the_fallback_has_as_much_again(flow: Flow, customer: Customer) -> None:
+    async def slow(request: web.BaseRequest) -> web.StreamResponse:
+        async def rest() -> None:
+            pass
+
+        await flow.clock.advance_to(Instant(flow.clock.now() + LONGEST // 3), rest)
+        return await saying("<Redirect/>")(request)
+
+    customer.serve = slow
+    await listen(flow, f"{customer.url}/in", fallback_url=f"{customer.url}/else")
+    await write(flow)
+    assert [call.path for call in customer.calls] == ["/in"] * 3 + ["/else"] * 3
+    assert customer.calls[3].form["ErrorCode"] == "11200"
     assert flow.callbacks.kept == 0
 
 
@@ -262,6 +334,9 @@ FAILURES: dict[str, tuple[Serve, str, int]] = {
     "JSON": (saying("{}", kind="application/json"), "12300", 1),
     "too many replies": (saying("<Message>Hi</Message>" * 11), "14109", 1),
     "a redirect that fails": (saying("<Redirect>/in?gone=1</Redirect>"), "14106", MOST_DOCUMENTS + 1),
+    "a redirect to nowhere": (saying("<Redirect>http://[::1</Redirect>"), "11205", 1),
+    "a redirect to a file": (saying("<Redirect>file:///etc/passwd</Redirect>"), "11205", 1),
+    "a redirect that is too long": (saying(f"<Redirect>/in?{'x' * 5_000}</Redirect>"), "11205", 1),
 }
 
 
@@ -281,6 +356,32 @@ async def test_the_fallback_is_told_why_and_answers_instead(flow: Flow, customer
     signature = last.headers["X-Twilio-Signature"]
     assert RequestValidator(TOKEN).validate(f"{customer.url}/else", dict(last.form), signature)
     assert [reply.body for reply in await replies(flow)] == ["Later"]
+
+
+async def test_the_replies_before_a_failure_and_those_of_the_fallback_are_all_sent(
+    flow: Flow, customer: Customer
+) -> None:
+    customer.serve = by_path(**{
+        "in": saying("<Message>One</Message><Redirect>gone</Redirect>"), "gone": saying("", 500),
+        "else": saying("<Message>Two</Message>"),
+    })  # fmt: skip
+    await listen(flow, f"{customer.url}/in", fallback_url=f"{customer.url}/else")
+    flow.store.fail("settle_callbacks", *[AWAY] * 50)
+    message = await write(flow)
+    await flow.restart()
+    await flow.advance(5)
+    assert len(customer.calls) == 6
+    assert [reply.body for reply in await replies(flow)] == ["One", "Two"]
+    (made,) = await flow.store.real.calls_made(CallQuery(account_sid=ACCOUNT, message_sid=message.sid))
+    assert "One" not in made.answer
+
+
+async def test_a_fallback_does_not_learn_how_to_sign_in_where_it_failed(flow: Flow, customer: Customer) -> None:
+    customer.serve = by_path(**{"in": saying("", 500), "else": saying("")})
+    at = customer.url.replace("http://", "http://me:secret@")
+    await listen(flow, f"{at}/in?a=1#rc=0", fallback_url=f"{customer.url}/else")
+    await write(flow)
+    assert customer.calls[-1].form["ErrorUrl"] == f"{customer.url}/in?a=1"
 
 
 @pytest.mark.parametrize("status", [500, 200], ids=["fails", "answers"])
@@ -343,3 +444,57 @@ async def test_a_stop_while_the_store_takes_nothing_leaves_the_call_for_the_next
     await flow.advance(5)
     assert len(customer.calls) == 2
     assert [reply.body for reply in await replies(flow)] == ["At 3PM"]
+
+
+async def test_a_reply_that_was_sent_and_cannot_be_read_just_now_holds_up_nothing(
+    flow: Flow, customer: Customer
+) -> None:
+    customer.serve = saying("<Message>At 3PM</Message>")
+    await listen(flow, customer.url)
+    flow.store.fail("settle_callbacks", *[AWAY] * 50)
+    await write(flow)
+
+    async def cannot_read_replies(name: str) -> None:
+        if name == "message" and flow.store.calls.count("message") == 1:
+            flow.store.fail("message", AWAY)
+            flow.store.before = flow.store.after
+
+    await flow.restart(watch=lambda store: setattr(store, "before", cannot_read_replies))
+    await flow.advance(5)
+    assert flow.callbacks.delivered == 1
+    assert await flow.outbox() == []
+    assert [reply.body for reply in await replies(flow)] == ["At 3PM"]
+
+
+async def test_who_waits_until_something_is_taken_again_leaves_places_to_others(flow: Flow, customer: Customer) -> None:
+    customer.serve = by_path(**{"in": saying("<Message>At 3PM</Message>"), "status": saying("")})
+    await listen(flow, f"{customer.url}/in")
+    await flow.send(after(10), recipient=OTHER, callback_url=f"{customer.url}/status")
+    flow.ingest.refusing = "The disk is nearly full."
+    many = MOST_TO_ONE_SERVER + 4
+    for number in range(many):
+        await flow.carrier.report(Inbound(recipient(number), OURS, "When?"))
+    await flow.settle()
+    assert flow.inbound_calls.paused == MOST_PAUSED
+    await flow.advance(10)
+    told = [call.form["MessageStatus"] for call in customer.calls if call.path == "/status"]
+    assert told == ["queued", "sent"]
+    flow.ingest.refusing = None
+    await flow.advance(120)
+    assert [reply.body for reply in await replies(flow)].count("At 3PM") == many
+    assert await flow.outbox() == []
+
+
+async def test_a_stop_waits_for_no_slow_server_and_the_call_is_made_at_the_next_start(
+    flow: Flow, customer: Customer
+) -> None:
+    customer.serve = by_path(**{"in": saying("<Message>One</Message><Redirect>on</Redirect>"), "on": hanging})
+    await listen(flow, f"{customer.url}/in")
+    await flow.carrier.report(Inbound(THEIRS, OURS, "When?"))
+    await until(lambda: len(customer.calls) == 2)
+    flow.callbacks.patience = 0.0
+    await flow.restart(kill=False)
+    customer.serve = saying("<Message>One</Message><Message>Two</Message>")
+    await flow.settle()
+    assert [reply.body for reply in await replies(flow)] == ["One", "Two"]
+    assert await flow.outbox() == []

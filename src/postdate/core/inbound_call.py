@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from postdate.core.address import Channel, country_code
+from postdate.core.callback import split_credentials, url_to_call
 from postdate.core.callback_form import API_VERSION, Params
 from postdate.core.keywords import keyword
 from postdate.core.message import Message
@@ -63,5 +64,5 @@ def inbound_params(message: Message) -> Params:
 
 
 def after_failure(params: Params, code: int, url: str) -> Params:
-    """Return what a fallback URL is told beside: why the one before it did not do."""
-    return (*params, ("ErrorCode", str(code)), ("ErrorUrl", url))
+    """Return what a fallback URL is told beside: why the one before it did not do, and which, without user info."""
+    return (*params, ("ErrorCode", str(code)), ("ErrorUrl", split_credentials(url_to_call(url))[0]))

@@ -59,7 +59,7 @@ def read_twiml(answer: Answered) -> list[Verb]:
     if not answer.body.strip():
         return []
     if kind == "text/plain":
-        text = answer.body.decode("utf-8", "replace").strip()
+        text = answer.body.decode("utf-8-sig", "replace").strip()
         if "\0" in text:
             raise InvalidTwiml(NOT_READABLE, "The answer has a NUL character (U+0000): remove it.")
         return [Reply(text)]
@@ -80,7 +80,7 @@ class _WithoutDoctype(TreeBuilder):
 def _parsed(body: bytes) -> Element:
     parser = XMLParser(target=_WithoutDoctype())
     try:
-        parser.feed(body.strip())
+        parser.feed(body.lstrip())  # what follows is allowed, and may be half a character of UTF-16
         root: Element = parser.close()
     except (ParseError, ValueError, LookupError) as error:
         if isinstance(error, InvalidTwiml):

@@ -24,7 +24,7 @@ from postdate.core.message import Status
 from postdate.flow.alarm import Alarm
 from postdate.flow.callback_rows import called_of, change_of, policy_of, server_of
 from postdate.flow.directory import Directory
-from postdate.flow.inbound_calls import InboundCalls, Stopping
+from postdate.flow.inbound_calls import InboundCalls, NotNow, Stopping
 from postdate.flow.outgoing import Outgoing
 from postdate.store.contract import CallbackRow, Settled, Store, StoreError
 
@@ -37,6 +37,7 @@ MOST_IN_A_COMMIT = 1_024
 GATHER = 10 * MILLISECOND  # settlements are in no hurry: a few more share each transaction
 _FAR = Instant(2**62)
 _AFTER_TROUBLE = 1 * SECOND
+_NOT_NOW = 60 * SECOND  # so long the store's trouble is left to others
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Callbacks:
         self._settling_alarm = Alarm(clock)
         self._read_at: Monotonic | None = None  # not before, after the store was in trouble
         self._stopping = False
+        self.patience = 2.0  # seconds that a stop waits for calls under way: a slow server's are made again
         self.delivered = 0
         self.given_up = 0
 
@@ -114,7 +116,7 @@ class Callbacks:
         self._read_on()
 
     def stop(self) -> None:
-        """Begin no more calls; `run` returns when those under way have ended and are settled."""
+        """Begin no more calls; `run` returns soon, when those that ended by then are settled."""
         self._stopping = True
         self._inbound.stop()
         self._alarm.wake()
@@ -128,7 +130,11 @@ class Callbacks:
             else:
                 await self._alarm.wait(self._next_wake())
         if self._calling:
-            await asyncio.wait(self._calling)
+            _, slow = await asyncio.wait(self._calling, timeout=self.patience)
+            for task in slow:
+                task.cancel()
+            if slow:
+                await asyncio.wait(slow)
         if self._settling is not None:
             self._settling_alarm.wake()
             await asyncio.wait([self._settling])
@@ -256,9 +262,9 @@ class Callbacks:
     async def _work(self, row: CallbackRow, server: _Server, key: str) -> None:
         """Make a call, and those to the same server that come next while nobody else waits for the place."""
         try:
-            await self._call(row)
+            await self._call_or_put_off(row)
             while server.waiting and not self._ready and not self._stopping:
-                await self._call(server.waiting.popleft())
+                await self._call_or_put_off(server.waiting.popleft())
         except Stopping:
             pass  # on disk still, and made again at the next start
         except asyncio.CancelledError:
@@ -289,6 +295,14 @@ class Callbacks:
             self._enqueue(row)
 
     # -- one call ----------------------------------------------------------------------------------------------------
+
+    async def _call_or_put_off(self, row: CallbackRow) -> None:
+        try:
+            await self._call(row)
+        except NotNow:  # on disk it stays as it is
+            self._forget(row)
+            heapq.heappush(self._again, (Instant(self._clock.now() + _NOT_NOW), row.id, row))
+            self._alarm.wake()
 
     async def _call(self, row: CallbackRow) -> None:
         """Make one attempt and settle it."""

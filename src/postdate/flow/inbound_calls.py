@@ -3,8 +3,12 @@
 A call of the outbox like any other, but for its answer: TwiML, whose replies are accepted like messages of the API,
 each under a key of the call's, so that a call that is made again after a crash sends none twice. The call is settled
 only after that. What fails for good, or answers what cannot be read, is followed by one call to the fallback URL.
+
+All documents share one time, and few calls may wait for the store: others' calls need the places. Two numbers that
+answer each other would do so for ever: there are so many replies from one to the other.
 """
 
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
@@ -32,7 +36,7 @@ from postdate.core.inbound_call import InboundWebhook, after_failure, inbound_pa
 from postdate.core.instant import SECOND, Monotonic
 from postdate.core.message import Message
 from postdate.core.resources import Account, Application, Sender, Service
-from postdate.core.twiml import InvalidTwiml, Redirect, Reply, read_twiml
+from postdate.core.twiml import InvalidTwiml, Redirect, Reply, Verb, read_twiml
 from postdate.flow.alarm import Alarm
 from postdate.flow.callback_rows import policy_of
 from postdate.flow.directory import Directory
@@ -42,9 +46,14 @@ from postdate.store.contract import CallbackRow, Store, StoreError
 _log = structlog.get_logger("postdate.inbound")
 
 MOST_DOCUMENTS: Final = 10  # that one message is answered with: the first, and those it leads to
+LONGEST: Final = 30 * SECOND  # all documents together; as long again those of the fallback
+MOST_PAUSED: Final = 16  # calls that wait for the store in their places
+MOST_OF_A_PAIR: Final = 15  # replies from one number to another
+OF_A_PAIR_WITHIN: Final = 30 * SECOND
 NOT_FETCHED: Final = 11200
 NOT_CONNECTED: Final = 11205
 _TOO_MANY_DOCUMENTS: Final = 14106
+_TOO_FAST: Final = 14107
 _BUSY: Final = 20503
 _AFTER_TROUBLE: Final = 1 * SECOND
 
@@ -65,14 +74,41 @@ class Stopping(Exception):
     """The node stops and the store takes nothing: the call is not settled, and made again at the next start."""
 
 
-@dataclass(frozen=True, slots=True)
+class NotNow(Exception):
+    """The store takes nothing and enough calls wait for it: the call is not settled, and is made again later."""
+
+
+@dataclass(slots=True)
 class _Call:
-    """One call: what came in, whom to tell, and who signs."""
+    """One call: what came in, whom to tell, who signs; how many replies were read, and how long servers took."""
 
     id: str
     message: Message
     webhook: InboundWebhook
     token: str
+    replies: int = 0
+    asked: int = 0
+
+
+class _Pairs:
+    """Counts the replies of late from one number of an account to another."""
+
+    def __init__(self) -> None:
+        self._times: deque[tuple[Monotonic, tuple[str, str, str]]] = deque()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+
+    def count(self, pair: tuple[str, str, str], at: Monotonic) -> bool:
+        """Count a reply of a pair; False where it had enough."""
+        while self._times and self._times[0][0] + OF_A_PAIR_WITHIN <= at:
+            past = self._times.popleft()[1]
+            self._counts[past] -= 1
+            if not self._counts[past]:
+                del self._counts[past]
+        if self._counts[pair] >= MOST_OF_A_PAIR:
+            return False
+        self._times.append((at, pair))
+        self._counts[pair] += 1
+        return True
 
 
 async def _not_yet(account: Account, command: SendMessage) -> Message:
@@ -88,6 +124,7 @@ class InboundCalls:
         self._outgoing = outgoing
         self._clock = clock
         self.accept: Accept = _not_yet
+        self._pairs = _Pairs()
         self._pauses: set[Alarm] = set()
         self._stopping = False
 
@@ -103,7 +140,7 @@ class InboundCalls:
             alarm.wake()
 
     async def tell(self, row: CallbackRow, token: str, policy: CallbackPolicy) -> Told:
-        """Make one attempt, and do as the answer says; raise Stopping. Neither text is kept of what was written."""
+        """Make one attempt, and do as the answer says; raise Stopping, NotNow. No text of either side is kept."""
         call = await self._call_of(row, token)
         if call is None:
             return "", Forbidden("the message was deleted before it could be told")
@@ -116,11 +153,12 @@ class InboundCalls:
             await self._obey(call, call.webhook.url, result)
         except _Failed as failure:
             await self._fall_back(call, failure)
-            return kept, result
+            if not call.replies:
+                return kept, result
         return kept, replace(result, body=b"")
 
     async def give_up(self, row: CallbackRow, token: str, result: CallbackResult) -> None:
-        """Hear that there is no further attempt: tell the fallback URL; raise Stopping."""
+        """Hear that there is no further attempt: tell the fallback URL; raise Stopping, NotNow."""
         call = await self._call_of(row, token)
         if call is not None:
             await self._fall_back(call, _Failed(_code_of(result), call.webhook.url))
@@ -151,6 +189,8 @@ class InboundCalls:
     async def _pause(self) -> None:
         if self._stopping:
             raise Stopping
+        if len(self._pauses) >= MOST_PAUSED:
+            raise NotNow
         alarm = Alarm(self._clock)
         self._pauses.add(alarm)
         try:
@@ -167,13 +207,21 @@ class InboundCalls:
             sign(url_with_params(url, params), (), call.token) if method == "GET" else sign(url, params, call.token)
         )
         headers = {"X-Twilio-Signature": signature, "I-Twilio-Idempotency-Token": call.id}
-        return await self._outgoing.call(method, url, params, headers, policy or CallbackPolicy())
+        policy, began = policy or CallbackPolicy(), self._clock.monotonic()
+        left = LONGEST - call.asked
+        if left <= 0:
+            return TimedOut("all documents together took too long")
+        policy = replace(policy, total_timeout=min(policy.total_timeout, left))
+        result = await self._outgoing.call(method, url, params, headers, policy)
+        call.asked += self._clock.monotonic() - began
+        return result
 
     async def _fall_back(self, call: _Call, failure: _Failed) -> None:
         _log.warning("a message that came in could not be told", sid=call.message.sid, code=failure.code)
         url, method = call.webhook.fallback_url, call.webhook.fallback_method
         if url is None:
             return
+        call.asked = 0
         params = after_failure(inbound_params(call.message), failure.code, failure.url)
         result = await self._ask(call, url, method, params, policy_of(url))
         try:
@@ -184,8 +232,7 @@ class InboundCalls:
     # -- what is answered --------------------------------------------------------------------------------------------
 
     async def _obey(self, call: _Call, url: str, result: CallbackResult) -> None:
-        """Send the replies of a document and of those it leads to; raise _Failed, Stopping."""
-        sent = 0
+        """Send the replies of a document and of those it leads to; raise _Failed, Stopping, NotNow."""
         for _ in range(MOST_DOCUMENTS):
             if not isinstance(result, Answered) or not is_delivered(result):
                 raise _Failed(_code_of(result), url)
@@ -193,28 +240,40 @@ class InboundCalls:
                 verbs = read_twiml(result)
             except InvalidTwiml as error:
                 raise _Failed(error.code, url) from None
-            redirect: Redirect | None = None
-            for verb in verbs:
-                match verb:
-                    case Reply():
-                        await self._send(call, f"{call.id}:{sent}", verb, url)
-                        sent += 1
-                    case Redirect():
-                        redirect = verb
-                    case _:
-                        assert_never(verb)
+            redirect = await self._send_all(call, verbs, url)
             if redirect is None:
                 return
-            url = _resolved(url, redirect.url)
+            try:
+                url = parse_callback_url(_resolved(url, redirect.url))
+            except InvalidCallbackUrl:
+                raise _Failed(NOT_CONNECTED, url) from None
             result = await self._ask(call, url, redirect.method, inbound_params(call.message), policy_of(url))
         raise _Failed(_TOO_MANY_DOCUMENTS, url)
 
-    async def _send(self, call: _Call, key: str, reply: Reply, url: str) -> None:
+    async def _send_all(self, call: _Call, verbs: list[Verb], url: str) -> Redirect | None:
+        """Send the replies of a document; return where it leads to."""
+        for verb in verbs:
+            match verb:
+                case Reply():
+                    await self._send(call, verb, url)
+                case Redirect():
+                    return verb
+                case _:
+                    assert_never(verb)
+        return None
+
+    async def _send(self, call: _Call, reply: Reply, url: str) -> None:
+        key = f"{call.id}:{call.replies}"  # also the fallback's replies are counted on: each has a key of its own
+        call.replies += 1
         account = self._directory.find(Account, call.message.account_sid)
         if account is None:
             return
         try:
             command = self._command(call.message, key, reply, url)
+            pair = account.sid, command.sender or "", command.recipient
+            if not self._pairs.count(pair, self._clock.monotonic()):
+                _log.warning("a reply was one too many between two numbers", sid=call.message.sid, code=_TOO_FAST)
+                return
             await self._accepted(account, command)
         except Rejected as error:
             _log.warning("a reply was not accepted", sid=call.message.sid, code=error.code)
@@ -227,6 +286,8 @@ class InboundCalls:
             except Rejected as error:
                 if error.code != _BUSY:
                     raise
+            except StoreError:  # it was added before, and cannot be read just now
+                pass
             await self._pause()
 
     def _command(self, message: Message, key: str, reply: Reply, url: str) -> SendMessage:
@@ -240,7 +301,7 @@ class InboundCalls:
         sender = str(read_sender(reply.sender)) if reply.sender else message.recipient
         known = self._directory.sender_at(message.account_sid, sender)
         return SendMessage(
-            recipient=_recipient(reply.to) if reply.to else message.sender or "",
+            recipient=_recipient(reply.to or message.sender or ""),
             body=reply.body,
             media_urls=tuple(_url(url, one, 21620).partition("#")[0] for one in reply.media_urls),
             sender=sender,
