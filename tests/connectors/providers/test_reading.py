@@ -120,7 +120,7 @@ SAMPLES: dict[str, dict[str, str]] = {
     "plain-http": {"url": "https://gateway.example/"},
 }
 # These have no words of their own for a refusal, or say it without any.
-WORDLESS = {"smsgate", "generic", "plain-http"}
+WORDLESS = {"generic", "plain-http"}
 
 
 def outcome_of(kind: str, status: int, body: bytes) -> Outcome:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -261,7 +262,10 @@ def test_the_library_reads_the_same_callbacks() -> None:
     library = pytest.importorskip("sinch.domains.sms.sinch_events.v1").SmsSinchEvent(SECRET)
     told = library.parse_event(report("DELIVERED", 0, client_reference=SID))
     assert (told.batch_id, told.status, told.client_reference) == ("01FC66621", "DELIVERED", SID)
-    assert (library.parse_event(text()).from_, library.parse_event(MMS).body.message) == (RECIPIENT[1:], "See")
+    assert (library.parse_event(text()).from_, library.parse_event(deepcopy(MMS)).body.message) == (
+        RECIPIENT[1:],
+        "See",
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", {"type": "news"}, {"type": "mo_text"}, text(body="a\x00"), text(id="")])
