@@ -414,6 +414,45 @@ def servers(customer: Customer, count: int) -> list[str]:
     return [customer.url.replace("//", f"//server{number}@") for number in range(count)]
 
 
+async def test_many_slow_servers_hold_up_nobody_else(flow: Flow) -> None:
+    slow = Slow()
+    async with two_customers(slow) as (one, other):
+        for url in servers(one, 2 * MOST_AT_ONCE // MOST_TO_ONE_SERVER):
+            for number in range(MOST_TO_ONE_SERVER):
+                await flow.send(recipient=recipient(number), callback_url=url)
+        await until(lambda: 2 * len(one.calls) > MOST_AT_ONCE)
+        message = await flow.send(recipient=recipient(9_000), callback_url=other.url)
+        await until(lambda: other.statuses(message) == ["queued", "sent"], SHORTLY)
+        assert flow.callbacks.given_up == 0
+        slow.let.set()
+        await flow.settle()
+        assert twice(one.told) == []
+        assert await flow.outbox() == []
+
+
+async def test_a_server_that_was_quick_has_more_places_than_one_that_is_not_known(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("MOST_AT_ONCE", 8), ("MOST_TO_ONE_SERVER", 6), ("MOST_TO_A_SLOW_ONE", 1)):
+        monkeypatch.setattr(callbacks, name, value)
+    slow = Slow()
+    async with two_customers(slow) as (one, other):
+        await flow.send_many(6, None, callback_url=one.url)
+        await until(lambda: len(one.calls) == 4)
+        first, alone = Slow(), {"service_sid": None, "sender": a_sender().address}  # then only `sent` is told
+        other.serve = in_turn(first, slow, slow, slow)
+        await flow.send_many(4, None, callback_url=other.url, **alone)
+        await until(lambda: len(other.calls) == 1)
+        await a_moment()
+        assert len(other.calls) == 1
+        first.let.set()
+        await until(lambda: len(other.calls) == 4, SHORTLY)
+        assert flow.callbacks.given_up == 0
+        slow.let.set()
+        await flow.settle()
+        assert await flow.outbox() == []
+
+
 async def test_servers_without_a_call_left_take_no_place(
     flow: Flow, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

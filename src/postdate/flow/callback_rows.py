@@ -11,7 +11,7 @@ from postdate.core.callback import (
     parse_overrides,
     split_credentials,
 )
-from postdate.core.callback_form import StatusChange
+from postdate.core.callback_form import StatusChange, sign_text, status_form
 from postdate.core.instant import Instant
 from postdate.store.contract import CallbackRow, Called
 
@@ -39,11 +39,13 @@ def _shown_url(url: str) -> str:
     return split_credentials(url)[0]
 
 
-def change_of(row: CallbackRow) -> StatusChange:
-    """Return what is told."""
-    return StatusChange(
+def request_of(row: CallbackRow, token: str) -> tuple[str, dict[str, str]]:
+    """Return what is told of a status: the form, and the headers of ours beside it."""
+    change = StatusChange(
         row.account_sid, row.message_sid, row.status, row.recipient, row.sender, row.service_sid, row.error_code
     )
+    form, signed = status_form(change)
+    return form, {"X-Twilio-Signature": sign_text(row.url, signed, token), "I-Twilio-Idempotency-Token": row.id}
 
 
 def called_of(row: CallbackRow, form: str, began: Instant, ended: Instant, result: CallbackResult) -> Called:

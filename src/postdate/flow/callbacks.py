@@ -18,11 +18,10 @@ import msgspec
 
 from postdate.clock import Clock
 from postdate.core.callback import CallbackPolicy, CallbackResult, is_delivered, next_attempt, policy_after
-from postdate.core.callback_form import sign_text, status_form
 from postdate.core.instant import MILLISECOND, SECOND, Instant, Monotonic
 from postdate.core.message import Status
 from postdate.flow.alarm import Alarm
-from postdate.flow.callback_rows import called_of, change_of, policy_of, server_of
+from postdate.flow.callback_rows import called_of, policy_of, request_of, server_of
 from postdate.flow.directory import Directory
 from postdate.flow.inbound_calls import InboundCalls, NotNow, Stopping
 from postdate.flow.outgoing import Outgoing
@@ -30,6 +29,8 @@ from postdate.store.contract import CallbackRow, Settled, Store, StoreError
 
 MOST_AT_ONCE = 128
 MOST_TO_ONE_SERVER = 32
+MOST_TO_A_SLOW_ONE = 4  # while half of all places are taken: one customer may have many servers
+SLOW = 5 * SECOND  # a call that takes so long
 MOST_KEPT = 50_000  # calls in memory, mostly of 700 bytes; those that wait for their next attempt come on top
 MOST_KEPT_OF_ONE_SERVER = 10_000
 MOST_READ = 2_500
@@ -48,6 +49,7 @@ class _Server:
     under_way: int = 0
     kept: int = 0
     behind: bool = False
+    quick: bool = False  # as its last call was; not known of one that is new
 
 
 class Callbacks:
@@ -87,8 +89,7 @@ class Callbacks:
         self._read_at: Monotonic | None = None  # not before, after the store was in trouble
         self._stopping = False
         self.patience = 2.0  # seconds that a stop waits for calls under way: a slow server's are made again
-        self.delivered = 0
-        self.given_up = 0
+        self.delivered = self.given_up = 0
 
     @property
     def idle(self) -> bool:
@@ -133,8 +134,7 @@ class Callbacks:
             _, slow = await asyncio.wait(self._calling, timeout=self.patience)
             for task in slow:
                 task.cancel()
-            if slow:
-                await asyncio.wait(slow)
+            await asyncio.gather(*slow, return_exceptions=True)
         if self._settling is not None:
             self._settling_alarm.wake()
             await asyncio.wait([self._settling])
@@ -249,7 +249,7 @@ class Callbacks:
     def _begin(self, key: str) -> None:
         """Begin the calls to a server that are allowed now."""
         server = self._servers.get(key)
-        while server is not None and server.waiting and server.under_way < MOST_TO_ONE_SERVER and not self._stopping:
+        while server is not None and server.waiting and self._may_begin(server):
             if self._under_way >= MOST_AT_ONCE:
                 self._ready[key] = None
                 return
@@ -259,12 +259,16 @@ class Callbacks:
             self._calling.add(task)
             task.add_done_callback(self._calling.discard)
 
+    def _may_begin(self, server: _Server) -> bool:
+        held_back = not server.quick and 2 * self._under_way >= MOST_AT_ONCE
+        return server.under_way < (MOST_TO_A_SLOW_ONE if held_back else MOST_TO_ONE_SERVER) and not self._stopping
+
     async def _work(self, row: CallbackRow, server: _Server, key: str) -> None:
         """Make a call, and those to the same server that come next while nobody else waits for the place."""
         try:
-            await self._call_or_put_off(row)
+            await self._call_or_put_off(row, server)
             while server.waiting and not self._ready and not self._stopping:
-                await self._call_or_put_off(server.waiting.popleft())
+                await self._call_or_put_off(server.waiting.popleft(), server)
         except Stopping:
             pass  # on disk still, and made again at the next start
         except asyncio.CancelledError:
@@ -296,13 +300,17 @@ class Callbacks:
 
     # -- one call ----------------------------------------------------------------------------------------------------
 
-    async def _call_or_put_off(self, row: CallbackRow) -> None:
+    async def _call_or_put_off(self, row: CallbackRow, server: _Server) -> None:
+        began = self._clock.monotonic()
         try:
             await self._call(row)
         except NotNow:  # on disk it stays as it is
             self._forget(row)
             heapq.heappush(self._again, (Instant(self._clock.now() + _NOT_NOW), row.id, row))
             self._alarm.wake()
+        was_quick, server.quick = server.quick, self._clock.monotonic() - began < SLOW
+        if not (was_quick and server.quick):  # it may have more places now
+            self._begin(server_of(row.url))
 
     async def _call(self, row: CallbackRow) -> None:
         """Make one attempt and settle it."""
@@ -330,11 +338,7 @@ class Callbacks:
     async def _tell(self, row: CallbackRow, token: str, policy: CallbackPolicy) -> tuple[str, CallbackResult]:
         if row.status is Status.RECEIVED:
             return await self._inbound.tell(row, token, policy)
-        form, signed = status_form(change_of(row))
-        headers = {
-            "X-Twilio-Signature": sign_text(row.url, signed, token),
-            "I-Twilio-Idempotency-Token": row.id,
-        }
+        form, headers = request_of(row, token)
         return form, await self._outgoing.post(row.url, form, headers, policy)
 
     # -- settling ----------------------------------------------------------------------------------------------------
