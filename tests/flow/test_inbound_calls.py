@@ -308,6 +308,20 @@ async def test_redirects_come_to_an_end(flow: Flow, customer: Customer) -> None:
     assert flow.callbacks.kept == 0
 
 
+async def test_documents_have_ten_replies_together_and_the_fallback_as_many_again(
+    flow: Flow, customer: Customer
+) -> None:
+    six = "".join(f'<Message to="{recipient(number)}">Hi</Message>' for number in range(10, 16))
+    customer.serve = by_path(**{
+        "in": saying(f"{six}<Redirect>on</Redirect>"), "on": saying(six), "else": saying("<Message>Later</Message>" * 9)
+    })  # fmt: skip
+    await listen(flow, f"{customer.url}/in", fallback_url=f"{customer.url}/else")
+    await write(flow)
+    assert customer.calls[-1].form["ErrorCode"] == "14109"
+    assert customer.calls[-1].form["ErrorUrl"] == f"{customer.url}/on"
+    assert [reply.body for reply in await replies(flow)] == ["Hi"] * 6 + ["Later"] * 9
+
+
 async def test_documents_share_one_time_and_the_fallback_has_as_much_again(flow: Flow, customer: Customer) -> None:
     async def slow(request: web.BaseRequest) -> web.StreamResponse:
         async def rest() -> None:

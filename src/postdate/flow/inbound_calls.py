@@ -36,7 +36,7 @@ from postdate.core.inbound_call import InboundWebhook, after_failure, inbound_pa
 from postdate.core.instant import SECOND, Monotonic
 from postdate.core.message import Message
 from postdate.core.resources import Account, Application, Sender, Service
-from postdate.core.twiml import InvalidTwiml, Redirect, Reply, Verb, read_twiml
+from postdate.core.twiml import MOST_REPLIES, TOO_MANY, InvalidTwiml, Redirect, Reply, Verb, read_twiml
 from postdate.flow.alarm import Alarm
 from postdate.flow.callback_rows import policy_of
 from postdate.flow.directory import Directory
@@ -233,14 +233,9 @@ class InboundCalls:
 
     async def _obey(self, call: _Call, url: str, result: CallbackResult) -> None:
         """Send the replies of a document and of those it leads to; raise _Failed, Stopping, NotNow."""
+        most = call.replies + MOST_REPLIES
         for _ in range(MOST_DOCUMENTS):
-            if not isinstance(result, Answered) or not is_delivered(result):
-                raise _Failed(_code_of(result), url)
-            try:
-                verbs = read_twiml(result)
-            except InvalidTwiml as error:
-                raise _Failed(error.code, url) from None
-            redirect = await self._send_all(call, verbs, url)
+            redirect = await self._send_all(call, _verbs_of(result, url, most - call.replies), url)
             if redirect is None:
                 return
             try:
@@ -309,6 +304,19 @@ class InboundCalls:
             callback_url=_url(url, reply.status_callback, 21609) if reply.status_callback else None,
             idempotency_key=key,
         )
+
+
+def _verbs_of(result: CallbackResult, url: str, room: int) -> list[Verb]:
+    """Return what a document asks for; raise _Failed where it does not do, or has more than so many replies."""
+    if not isinstance(result, Answered) or not is_delivered(result):
+        raise _Failed(_code_of(result), url)
+    try:
+        verbs = read_twiml(result)
+    except InvalidTwiml as error:
+        raise _Failed(error.code, url) from None
+    if sum(isinstance(verb, Reply) for verb in verbs) > room:
+        raise _Failed(TOO_MANY, url)
+    return verbs
 
 
 def _recipient(text: str) -> str:
