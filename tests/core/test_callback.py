@@ -27,7 +27,15 @@ from postdate.core.callback import (
     split_credentials,
     url_to_call,
 )
-from postdate.core.callback_form import StatusChange, form_body, sign, status_form, status_params, url_with_params
+from postdate.core.callback_form import (
+    StatusChange,
+    form_body,
+    sign,
+    sign_get,
+    status_form,
+    status_params,
+    url_with_params,
+)
 from postdate.core.instant import MILLISECOND, SECOND
 from postdate.core.message import Status
 
@@ -90,7 +98,7 @@ def test_twilios_validator_accepts_every_post(url: str, params: list[tuple[str, 
 @given(url=urls, params=forms)
 def test_twilios_validator_accepts_every_get_at_its_whole_url(url: str, params: list[tuple[str, str]]) -> None:
     whole = url_with_params(url, params)
-    assert twilio_accepts("12345", whole, {}, sign(whole, (), "12345"))
+    assert twilio_accepts("12345", whole, {}, sign_get(whole, "12345"))
 
 
 @given(url=urls, params=forms)

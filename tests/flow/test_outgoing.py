@@ -23,7 +23,7 @@ from twilio.request_validator import RequestValidator
 
 from postdate.clock import breathe
 from postdate.core.callback import Answered, CallbackPolicy, Forbidden, NotConnected, TimedOut
-from postdate.core.callback_form import sign, url_with_params
+from postdate.core.callback_form import sign, sign_get, url_with_params
 from postdate.core.instant import MILLISECOND, SECOND
 from postdate.flow.outgoing import ANSWER_LIMIT, Gate, Media, MediaFailure, MediaFault, Network, Outgoing, is_public
 from tests.serving_http import Handler, serving_http
@@ -344,7 +344,7 @@ async def test_a_get_carries_the_parameters_in_its_query_and_its_signature_holds
     server = Recorder()
     async with serving_http(server) as base, outgoing() as client:
         url = f"{base}{path}"
-        headers = {"X-Twilio-Signature": sign(url_with_params(url, FORM), (), "12345")}
+        headers = {"X-Twilio-Signature": sign_get(url_with_params(url, FORM), "12345")}
         result = await client.call("GET", url, FORM, headers, PATIENT)
     assert isinstance(result, Answered)
     assert server.request is not None

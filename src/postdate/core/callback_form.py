@@ -119,7 +119,7 @@ def _quoted(text: str) -> str:
 
 
 def url_with_params(url: str, params: Params) -> str:
-    """Return the URL of a GET: the parameters behind its own query, no fragment. Sign this with no parameters."""
+    """Return the URL of a GET: the parameters behind its own query, no fragment. Sign this with `sign_get`."""
     called = url_to_call(url)
     if not params:
         return called
@@ -131,8 +131,13 @@ def url_with_params(url: str, params: Params) -> str:
 
 
 def sign(url: str, params: Params, auth_token: str) -> str:
-    """Return X-Twilio-Signature of a POST of `params` to `url`; for a GET pass its whole URL and no parameters."""
+    """Return X-Twilio-Signature of a POST of `params` to `url`."""
     return sign_text(url, signed_text(params), auth_token)
+
+
+def sign_get(url: str, auth_token: str) -> str:
+    """Return X-Twilio-Signature of a GET of a whole URL, which says what is told: nothing of it is remembered."""
+    return _signature(_signed_url(url), auth_token)
 
 
 def signed_text(params: Params) -> str:
@@ -142,8 +147,12 @@ def signed_text(params: Params) -> str:
 
 def sign_text(url: str, text: str, auth_token: str) -> str:
     """Return X-Twilio-Signature of a POST to `url` of parameters with this `signed_text`."""
+    return _signature(_known_signed_url(url) + text, auth_token)
+
+
+def _signature(signed: str, auth_token: str) -> str:
     signature = _keyed(auth_token).copy()
-    signature.update((_signed_url(url) + text).encode())
+    signature.update(signed.encode())
     return base64.b64encode(signature.digest()).decode()
 
 
@@ -152,6 +161,8 @@ def _keyed(auth_token: str) -> hmac.HMAC:
     return hmac.new(auth_token.encode(), digestmod="sha1")
 
 
-@lru_cache(maxsize=_KNOWN_URLS)
 def _signed_url(url: str) -> str:
     return split_credentials(url_to_call(url))[0]
+
+
+_known_signed_url = lru_cache(maxsize=_KNOWN_URLS)(_signed_url)

@@ -29,7 +29,7 @@ from postdate.core.callback import (
     is_delivered,
     parse_callback_url,
 )
-from postdate.core.callback_form import Params, form_body, sign, url_with_params
+from postdate.core.callback_form import Params, form_body, sign, sign_get, url_with_params
 from postdate.core.commands import LONGEST_BODY, MOST_MEDIA, SendMessage, read_sender
 from postdate.core.errors import Rejected
 from postdate.core.inbound_call import InboundWebhook, after_failure, inbound_params, webhook_of
@@ -203,9 +203,8 @@ class InboundCalls:
     async def _ask(
         self, call: _Call, url: str, method: str, params: Params, policy: CallbackPolicy | None
     ) -> CallbackResult:
-        signature = (
-            sign(url_with_params(url, params), (), call.token) if method == "GET" else sign(url, params, call.token)
-        )
+        is_get = method == "GET"
+        signature = sign_get(url_with_params(url, params), call.token) if is_get else sign(url, params, call.token)
         headers = {"X-Twilio-Signature": signature, "I-Twilio-Idempotency-Token": call.id}
         policy, began = policy or CallbackPolicy(), self._clock.monotonic()
         left = LONGEST - call.asked
