@@ -15,7 +15,7 @@ from postdate.connectors.smpp_news import CALLS_AT_ONCE
 from postdate.core.message import Event
 from postdate.core.outcome import Accepted, InDoubt, Outcome, Unreachable
 from postdate.smpp.codes import Status, Tag
-from postdate.smpp.pdu import DataSm, DeliverSm, Pdu, QuerySm, QuerySmResp, SubmitSm
+from postdate.smpp.pdu import DataSm, DeliverSm, Pdu, QuerySm, QuerySmResp, SubmitSm, SubmitSmResp
 from tests.connectors.smpp_peer import (
     Smsc,
     SmscLink,
@@ -254,6 +254,23 @@ async def test_a_failed_part_of_a_long_message_is_told_as_the_messages() -> None
             Receipt("id-2", Event.UNDELIVER, 30008, one.sid),
             Receipt("id-3", Event.DELIVER),
         ]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+async def test_an_id_that_is_given_anew_is_the_latest_messages(reference: bool) -> None:
+    """An SMSC that forgot all may begin its ids again: what was the id of an early part is that of another message."""
+    keeper = Keeper()
+    smsc = Smsc(on_submit=lambda link, request: link.answer(request, SubmitSmResp(next(ids))))
+    ids = iter(["id-1", "id-2", "id-3", "id-1", "id-2"])
+    async with serving(smsc), connected(smsc, keeper, reference=reference) as connector:
+        assert await outcome_of(connector, submission(1, LONG)) == Accepted("id-3")
+        assert await outcome_of(connector, submission(2)) == Accepted("id-1")
+        assert await outcome_of(connector, submission(3)) == Accepted("id-2")
+        link = smsc.links[0]
+        for body in (receipt("id-1"), receipt("id-2", "UNDELIV")):
+            link.send(body)
+        await until(lambda: len(link.answers) == 2)
+        assert keeper.events == [Receipt("id-1", Event.DELIVER), Receipt("id-2", Event.UNDELIVER, 30008)]
 
 
 @pytest.mark.parametrize(("handset", "known"), [(HANDSET, True), ("+" + HANDSET, True), ("15550009999", False)])

@@ -71,7 +71,7 @@ class SmppConnector:
         self._counts: dict[str, int] = {}
         self._closing = False
         self._told = ""  # in the log, since the last bind
-        # Whose the carrier's latest ids are, so that a reference that two messages share is seen.
+        # Whose the carrier's latest ids are, so that a reference that two messages share is seen, and an id given anew.
         self._given: OrderedDict[str, str] = OrderedDict()
 
     @property
@@ -161,7 +161,7 @@ class SmppConnector:
     def answered(self, link: Link, token: object, answer: Pdu, late: bool) -> None:
         """Take the answer to a part of a submission."""
         handover, index = _part(token)
-        if self._settings.reference and answer.status == 0:
+        if answer.status == 0:
             self._remember(handover, answer)
         self._desk.answered(handover, index, answer, late)
 
