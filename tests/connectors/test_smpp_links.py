@@ -21,7 +21,7 @@ from postdate.connectors.smpp_settings import SmppSettings
 from postdate.core.instant import SECOND, Instant, parse_instant
 from postdate.core.outcome import Accepted
 from postdate.smpp.codes import Status
-from postdate.smpp.pdu import BindMode, BindResp, EnquireLink, EnquireLinkResp, Pdu, Unbind
+from postdate.smpp.pdu import BindMode, BindResp, EnquireLink, EnquireLinkResp, Pdu, SubmitSmResp, Unbind
 from postdate.smpp.session import ResponseReceived
 from tests.connectors.smpp_peer import (
     PASSWORD,
@@ -164,6 +164,16 @@ async def test_a_link_is_made_again_and_used_again() -> None:
         await until(lambda: len(smsc.bound) == 1 and len(smsc.links) == 2 and connector.condition.links == 1)
         assert connector.condition.state is State.READY
         assert await outcome_of(connector, submission()) == Accepted("id-1")
+
+
+async def test_a_link_that_takes_nothing_does_not_get_all_there_is() -> None:
+    def only_over_the_second(link: SmscLink, request: Pdu) -> None:
+        link.answer(request, Status.RTHROTTLED if link is smsc.links[0] else SubmitSmResp("taken"))
+
+    smsc = Smsc(on_submit=only_over_the_second)
+    async with serving(smsc), connected(smsc, links=2) as connector:
+        found = [await outcome_of(connector, submission(number)) for number in range(8)]
+        assert found.count(Accepted("taken")) == 4
 
 
 async def test_ten_links_come_back_after_all_were_lost() -> None:

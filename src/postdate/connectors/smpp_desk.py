@@ -159,11 +159,18 @@ class Desk:
                 self._begin(link, handover, now)
 
     def _roomiest(self) -> Link | None:
+        """Return the link with the most room, of several the one chosen longest ago; None if there is no room.
+
+        Otherwise one that takes nothing, and so has room soon again, would get all there is.
+        """
         best, most = None, 0
         for link in self._links:
             room = link.room
             if room > most:
                 best, most = link, room
+        if best is not None and len(self._links) > 1:
+            self._links.remove(best)
+            self._links.append(best)
         return best
 
     def _give_back(self, link: Link, why: str) -> None:
