@@ -321,9 +321,14 @@ async def test_the_audit_log_says_what_was_done_and_no_secret(place: Place, owne
 
 
 async def test_the_setting_that_is_refused_is_named_and_marked(place: Place, owner: Person) -> None:
-    for typed, name in (({"port": "many"}, "port"), ({"host": ""}, "host"), ({"password": ""}, "password")):
+    cases: list[tuple[dict[str, str], str, str]] = [
+        ({"port": "many"}, "port", "cannot be used as it is"),
+        ({"host": ""}, "host", "is missing: fill it in"),
+        ({"password": ""}, "password", "is missing: fill it in"),
+    ]
+    for typed, name, wrong in cases:
         given = {f"Settings.{key}": value for key, value in {**SMPP, **typed}.items()}
         text = (await owner.do(f"{PATH}/new/smpp", Name="acme", Doubt="hold", Mps="0", **given)).text
-        assert f"The setting {name} cannot be used as it is." in text
+        assert f"The setting {name} {wrong}." in text
         marked = re.findall(r'<input id="f-Settings\.(\w+)"[^>]*aria-invalid', text)
         assert marked == [name]
