@@ -255,6 +255,12 @@ async def test_a_test_is_followed_to_its_receipt(place: Place, owner: Person, ga
     assert "Accepted" in (await owner.get(f"{PATH}/{sid}")).text
 
 
+async def test_a_test_from_a_channel_shows_how_its_recipient_is_written(place: Place, owner: Person) -> None:
+    sid = await add_connection(owner, "plain-http", "acme", url="http://127.0.0.1:1/")
+    await add_sender(owner, Kind="channel", Channel="whatsapp", Address=NUMBER, Connection="acme")
+    assert 'placeholder="whatsapp:+14155550100"' in (await owner.get(f"{PATH}/{sid}")).text
+
+
 @pytest.mark.parametrize("form", [{}, {"To": "nobody"}, {"To": PHONE, "From": "+14155550111"}])
 async def test_a_test_that_cannot_be_sent_says_why(place: Place, owner: Person, form: dict[str, str]) -> None:
     sid = await add_connection(owner, "plain-http", "acme", url="http://127.0.0.1:1/")
