@@ -2,6 +2,7 @@
 
 import pytest
 
+from postdate.console.languages import LANGUAGES, translate
 from postdate.core.address import SenderKind
 from postdate.core.resources import Role, Sender
 from tests.console.clinic import add_sender, add_service, set_up_clinic
@@ -193,3 +194,8 @@ async def test_another_accounts_sender_is_not_there(place: Place, owner: Person)
         assert (await person.do(f"/numbers/{sid}{action}", Mps="9")).status == 404
     assert NUMBER not in (await person.get("/numbers")).text
     assert sender_of(place, sid).mps == 1.0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_webhooks_of_a_number_name_the_switch_of_its_service(language: str) -> None:
+    assert translate(language, "services.on_number") in translate(language, "numbers.urls_kept")
