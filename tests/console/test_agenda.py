@@ -65,6 +65,13 @@ async def test_messages_stand_in_the_days_and_hours_of_the_viewers_zone(clinic: 
     assert chosen_from(await elsewhere.get("/agenda?Day=2030-03-19")) == []
 
 
+@pytest.mark.parametrize(("zone", "named"), [("Asia/Tokyo", ["Asia/Tokyo"]), ("UTC", [])])
+async def test_the_zone_is_named_once(clinic: Reminders, zone: str, named: list[str]) -> None:
+    page = (await (await clinic.place.signed_in(zone=zone)).get("/agenda")).text
+    (head,) = re.findall(r"<h2>(<time.*?)</h2>", page)
+    assert re.findall(r"<small[^>]*>(.*?)</small>", head) == named
+
+
 async def test_a_service_s_messages_alone(clinic: Reminders) -> None:
     await clinic.write(ahead=2 * HOUR)
     person = await clinic.place.signed_in()
