@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
+from postdate.console.languages import LANGUAGES
 from postdate.core.instant import HOUR
 from postdate.core.message import Status
 from postdate.core.resources import Role
@@ -30,6 +31,16 @@ async def test_log_and_messages_are_right_in_every_look(clinic: Reminders, windo
         await one.open(f"/messages/{made[name].sid}")
         await one.shoot(f"message-{name}")
         await one.check()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_times_in_utc_fit_their_column(clinic: Reminders, window: OpenWindow, language: str) -> None:
+    await clinic.day()
+    one = await window(Role.OWNER, Look(language))
+    await one.open("/messages")  # the zone of the browser is not known yet
+    cells = one.page.locator("#log td.when")
+    assert "UTC" in await cells.first.inner_text()
+    assert await cells.evaluate_all("cells => cells.filter(one => one.scrollWidth > one.clientWidth).length") == 0
 
 
 async def test_nothing_hostile_runs(clinic: Reminders, window: OpenWindow) -> None:
