@@ -199,3 +199,9 @@ async def test_another_accounts_sender_is_not_there(place: Place, owner: Person)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_webhooks_of_a_number_name_the_switch_of_its_service(language: str) -> None:
     assert translate(language, "services.on_number") in translate(language, "numbers.urls_kept")
+
+
+@pytest.mark.parametrize(("mps", "said"), [("1", "1 segment/s"), ("0.5", "0.5 segments/s"), ("10", "10 segments/s")])
+async def test_a_rate_is_said_in_segments(owner: Person, mps: str, said: str) -> None:
+    sid = await add_sender(owner, PhoneNumber=NUMBER, Mps=mps)
+    assert said in (await owner.get(f"/numbers/{sid}")).text
