@@ -44,6 +44,8 @@ def test_an_inbound_url_is_asked_for_before_the_numbers_own(commands: Commands) 
     made = commands.run("services", "create", "--name", "In", "--inbound-url", "https://a.example/in", "--json").json
     assert made["inbound_request_url"] == "https://a.example/in"
     assert made["use_inbound_webhook_on_number"] is False
+    emptied = commands.run("services", "update", made["sid"], "--inbound-url", "", "--json").json
+    assert (emptied["inbound_request_url"], emptied["use_inbound_webhook_on_number"]) == (None, True)
 
 
 def test_update_wants_something_to_change(commands: Commands) -> None:

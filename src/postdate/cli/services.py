@@ -64,8 +64,8 @@ class Properties:
             "SmartEncoding": _flag(self.smart_encoding),
         }
         fields = [(name, value) for name, value in given.items() if value is not None]
-        if self.inbound_url:
-            fields.append(("UseInboundWebhookOnNumber", "false"))
+        if self.inbound_url is not None:  # without one the URLs of the numbers count again
+            fields.append(("UseInboundWebhookOnNumber", "false" if self.inbound_url else "true"))
         return fields
 
 

@@ -188,7 +188,7 @@ def read_settings(kind: Kind, given: Mapping[str, Any]) -> Any:
     try:
         return msgspec.convert(dict(given), kind.settings, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidConnection(f"Settings: {_without_values(str(error))}.") from None
+        raise InvalidConnection(f"Settings: {_without_values(str(error)).removesuffix('.')}.") from None
     except ValueError as error:  # a provider's own check
         raise InvalidConnection(f"Settings: {error}") from None
 

@@ -72,9 +72,9 @@ _BY_CODE: Final = {402: 30006, 406: _EXPIRED, 412: 30006, 413: 30002, 414: 63019
 class Settings(HttpSettings, frozen=True, kw_only=True):
     """A service plan with its token, or a project with an access key."""
 
-    service_plan_id: Annotated[Text, Meta(description="Service plan ID, beside `api_token`.")] | None = None
+    service_plan_id: Annotated[Text, Meta(description="Service plan ID, beside the API token.")] | None = None
     api_token: Annotated[Secret, Meta(description="API token of the service plan.")] | None = None
-    project_id: Annotated[Text, Meta(description="Project ID, beside `key_id` and `key_secret`.")] | None = None
+    project_id: Annotated[Text, Meta(description="Project ID, beside its access key.")] | None = None
     key_id: Annotated[Text, Meta(description="Access key ID of the project.")] | None = None
     key_secret: Annotated[Secret, Meta(description="Access key secret of the project.")] | None = None
     region: Annotated[Literal["us", "eu", "au", "br", "ca"], Meta(description="Where the account is.")] = "us"
