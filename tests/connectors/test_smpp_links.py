@@ -56,6 +56,7 @@ async def test_a_transceiver_is_bound_with_what_the_carrier_gave() -> None:
         assert (bind.mode, bind.system_id, bind.password) == (BindMode.TRANSCEIVER, "postdate", PASSWORD)
         assert (bind.system_type, bind.interface_version) == ("VMS", 0x34)
         assert (connector.condition.state, connector.condition.links) == (State.READY, 1)
+        assert connector.condition.at_once == 10
         assert connector.condition.details == {"bind": "transceiver", "links": "1 of 1"}
 
 
@@ -63,7 +64,7 @@ async def test_a_pair_of_links_sends_over_one_and_receives_over_the_other() -> N
     async with serving(Smsc()) as smsc, connected(smsc, bind="transmitter_receiver", links=2) as connector:
         modes = sorted(link.bind.mode for link in smsc.links if link.bind is not None)
         assert modes == [BindMode.RECEIVER] * 2 + [BindMode.TRANSMITTER] * 2
-        assert connector.condition.links == 4
+        assert (connector.condition.links, connector.condition.at_once) == (4, 20)
         found = await outcomes(connector, [submission(number) for number in range(40)])
         assert all(isinstance(outcome, Accepted) for outcome in found)
         for link in smsc.links:

@@ -447,6 +447,19 @@ async def test_a_receipt_that_comes_later_settles_a_doubt(flow: Flow, event: Eve
     assert found.status in (Status.DELIVERED, Status.UNDELIVERED)
 
 
+async def test_no_more_is_claimed_than_twice_what_the_carrier_takes_at_once(flow: Flow) -> None:
+    flow.carrier.condition.at_once = 3
+    flow.carrier.script = lambda submission: Keeps()
+    messages = await flow.send_many(20, after(60))
+    await flow.advance_to(after(60))
+    assert Counter([(await flow.read(one)).status for one in messages]) == {Status.SENDING: 6, Status.QUEUED: 14}
+    for left in range(20, 0, -1):
+        assert min(left, 3) <= len(flow.carrier.kept) <= 6
+        flow.carrier.tell(flow.carrier.kept[0], Accepted(f"taken {left}"))
+        await flow.settle()
+    assert sorted(flow.carrier.sids) == sorted(message.sid for message in messages)
+
+
 async def test_who_is_never_answered_waits_and_holds_up_nobody(flow: Flow) -> None:
     flow.carrier.script = script(Keeps())
     slow, quick = await begin(flow, 2)

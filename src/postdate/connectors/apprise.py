@@ -50,6 +50,7 @@ class AppriseConnector:
     def __init__(self, settings: AppriseSettings, clock: Clock) -> None:
         """Raise ValueError where Apprise is not installed or does not know the URL."""
         self.condition = Condition()
+        self.condition.at_once = settings.in_flight
         self._clock = clock
         self._url = Template(settings.url, _VALUES, "url")
         self._timeout = settings.timeout

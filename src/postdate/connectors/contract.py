@@ -112,15 +112,17 @@ class State(StrEnum):
 class Condition:
     """How a connector is doing, for people to look at; texts hold no secret and no word of the carrier's.
 
-    The connector alone writes it. `links` are TCP links that are bound, 0 where there is no such thing. `on_change` is
+    The connector alone writes it. `links` are TCP links that are bound, 0 where there is no such thing. `at_once` is
+    how many messages can be with the carrier without an answer, 0 where nobody knows: more only wait. `on_change` is
     called when the state becomes another.
     """
 
-    __slots__ = ("_state", "details", "last_error", "last_error_at", "links", "on_change")
+    __slots__ = ("_state", "at_once", "details", "last_error", "last_error_at", "links", "on_change")
 
     def __init__(self, state: State = State.CLOSED) -> None:
         self._state = state
         self.links = 0
+        self.at_once = 0
         self.last_error = ""
         self.last_error_at: Instant | None = None
         self.details: dict[str, str] = {}

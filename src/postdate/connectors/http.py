@@ -71,6 +71,7 @@ class HttpConnector:
 
     def __init__(self, way: HttpWay, clock: Clock, chance: Callable[[], bytes]) -> None:
         self.condition = Condition()
+        self.condition.at_once = way.settings.in_flight
         self._way = way
         self._provider = way.provider
         self._clock = clock

@@ -230,7 +230,9 @@ class SmppConnector:
         condition = self.condition
         condition.links = len(self._links)
         condition.details["links"] = f"{len(self._links)} of {len(self._lines)}"
-        condition.state = State.READY if any(link.sends for link in self._links) else State.DOWN
+        sending = sum(link.sends for link in self._links)
+        condition.at_once = self._settings.in_flight * max(sending, 1)
+        condition.state = State.READY if sending else State.DOWN
 
     def _note(self, why: str) -> None:
         if why != self._told:  # once, however often it is tried

@@ -30,7 +30,7 @@ from postdate.core.spacing import Spacing
 from postdate.core.throttle import Throttle
 from postdate.core.trail import Kind
 from postdate.flow.alarm import Alarm
-from postdate.flow.lane_queue import LaneQueue
+from postdate.flow.lane_queue import InHand, LaneQueue
 from postdate.flow.lane_tools import Booking, Claimed, Entry, LaneTools
 from postdate.flow.open_connection import OpenConnection
 from postdate.flow.submission import attachments_of, submission_of
@@ -65,6 +65,7 @@ class Lane:
         self._throttle = self._new_throttle(free_at)
         self._spacing = self._new_spacing()
         self._collecting: set[asyncio.Task[None]] = set()
+        self._in_hand = InHand(MOST_CLAIMED, self._alarm.wake)
         self._stopping = False
         self.segments = 0  # waiting or in flight
 
@@ -133,7 +134,8 @@ class Lane:
         for entry in self._queue.take_expired(wall):
             self._expire(entry)
         connection = self._usable()
-        while connection is not None and len(booked) < MOST_CLAIMED:
+        room = self._in_hand.room(connection)
+        while connection is not None and len(booked) < room:
             head = self._queue.head(wall)
             if head is None:
                 connection.pace.leave(self)
@@ -185,9 +187,11 @@ class Lane:
         if head is not None:
             # What would be too late by its slot is given up when it expires, not when its turn comes.
             times.append(now + (head.expires_at - wall))
-            # Whoever opens a connection wakes the lanes; should nobody, they look by themselves now and then.
-            slot = now + LONGEST_RETRY if connection is None else self._slot(head, now, wall, connection) - AHEAD
-            times.append(slot)
+            # Whoever opens a connection, or makes room, wakes the lanes; should nobody, they look now and then.
+            if connection is not None and self._in_hand.room(connection):
+                times.append(self._slot(head, now, wall, connection) - AHEAD)
+            else:
+                times.append(now + LONGEST_RETRY)
         return Monotonic(min(times)) if times else None
 
     def _follow(self) -> bool:
@@ -274,6 +278,7 @@ class Lane:
 
     def _submit(self, group: list[Claimed], connection: OpenConnection) -> None:
         task = asyncio.get_running_loop().create_task(self._hand_over(group, connection))
+        self._in_hand.given(len(group))
         self._collecting.add(task)
         task.add_done_callback(self._collecting.discard)
 
@@ -297,7 +302,7 @@ class Lane:
                 if sid in given:
                     self._settle(one, connection, InDoubt("the connector failed"), given[sid], at)
                 else:
-                    traffic.answered("Unreachable")
+                    self._in_hand.answered(connection, "Unreachable")
                     self._come_back(one.entry, one.message.attempts, why=Kind.UNREACHABLE)
 
     async def _submissions(self, group: dict[str, Claimed], connection: OpenConnection) -> list[Submission]:
@@ -316,7 +321,7 @@ class Lane:
     def _settle(
         self, one: Claimed, connection: OpenConnection, outcome: Outcome, submission: Submission, at: Instant
     ) -> None:
-        connection.traffic.answered(type(outcome).__name__)
+        self._in_hand.answered(connection, type(outcome).__name__)
         entry, attempts = one.entry, one.message.attempts
         match outcome:
             case Accepted(carrier_ref):

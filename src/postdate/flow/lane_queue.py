@@ -1,11 +1,20 @@
-"""The queue of one lane: first in, first out; what comes back has its place again; what expires is found in time."""
+"""The queue of one lane: first in, first out; what comes back has its place again; what expires is found in time.
+
+And what the lane has in hand: given to a connector, and without an outcome. A hand-off is claimed before it is given,
+and after a crash what was claimed is in doubt, though it may have waited in the connector. So a lane gives twice what
+the carrier takes at once, no more, and not before half of it is answered: then the carrier never waits for a claim, and
+claims come many together.
+"""
 
 import heapq
+from collections.abc import Callable
 
 from postdate.core.instant import Instant
 from postdate.flow.lane_tools import Entry
+from postdate.flow.open_connection import OpenConnection
 
 _MOST_GONE = 1_000
+_TIMES_AT_ONCE = 2
 
 
 class LaneQueue:
@@ -90,3 +99,38 @@ class LaneQueue:
             heapq.heapify(self._ends)
         else:
             heapq.heappush(self._ends, (entry.expires_at, entry.sid))
+
+
+class InHand:
+    """Counts for one lane; how much a carrier takes at once is its connection's `at_once`, 0 where nobody knows."""
+
+    __slots__ = ("_count", "_most", "_wake", "_was_full")
+
+    def __init__(self, most: int, wake: Callable[[], None]) -> None:
+        """Begin; `most` messages are given at once, whatever the carrier takes; `wake` is told of room after none."""
+        self._most = most
+        self._wake = wake
+        self._count = 0
+        self._was_full = False
+
+    def room(self, connection: OpenConnection | None) -> int:
+        """Return how many messages may be given now."""
+        if connection is None:
+            return 0
+        at_once = connection.connector.condition.at_once
+        if not at_once:
+            return self._most
+        self._was_full = self._count > at_once
+        return 0 if self._was_full else min(self._most, _TIMES_AT_ONCE * at_once - self._count)
+
+    def given(self, messages: int) -> None:
+        """Count what was given."""
+        self._count += messages
+
+    def answered(self, connection: OpenConnection, outcome: str) -> None:
+        """Count an outcome, here and for the connection."""
+        connection.traffic.answered(outcome)
+        self._count -= 1
+        if self._was_full and self._count <= connection.connector.condition.at_once:
+            self._was_full = False
+            self._wake()
