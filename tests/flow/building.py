@@ -752,6 +752,14 @@ class Flow:
         """Accept messages to different recipients, in order."""
         return [await self.send(send_at, **({"recipient": recipient(n)} | changes)) for n in range(1, count + 1)]
 
+    async def send_in_turn(self, numbers: Iterable[int], **changes: object) -> list[Message]:
+        """Accept messages that are due at once, each once the one before it is in its lane: they go in this order."""
+        messages = []
+        for number in numbers:
+            messages.append(await self.send(None, **({"recipient": recipient(number)} | changes)))
+            await self.settle()
+        return messages
+
     async def read(self, message: Message | str) -> Message:
         """Return a message as it is on disk."""
         sid = message if isinstance(message, str) else message.sid

@@ -112,10 +112,8 @@ class House:
         await self.flow.settle()
 
     async def send(self, count: int = 1) -> list[Message]:
-        """Send messages at once."""
-        messages = await self.flow.send_many(count)
-        await self.flow.settle()
-        return messages
+        """Send messages at once, one after the other: of one instant they go in the order of their SIDs."""
+        return await self.flow.send_in_turn(range(1, count + 1))
 
 
 @asynccontextmanager

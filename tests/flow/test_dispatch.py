@@ -112,7 +112,7 @@ async def test_what_changed_while_it_waited_for_its_turn_counts(
     tmp_path: Path, change: Callable[[Flow], Awaitable[None]], code: int
 ) -> None:
     async with flowing(tmp_path, a_sender(mps=1)) as flow:
-        first = [await flow.send(None, recipient=recipient(number)) for number in (2, 3)]
+        first = await flow.send_in_turn([2, 3])
         waiting = await flow.send(None)
         await flow.advance_to(after(1.5))
         assert [one.sid for one in flow.carrier.submitted] == [one.sid for one in first]
@@ -652,7 +652,7 @@ async def test_a_message_at_once_goes_at_once(flow: Flow) -> None:
 async def test_a_message_without_a_service_is_not_sent_by_a_suspended_account_after_a_restart(tmp_path: Path) -> None:
     async with flowing(tmp_path, a_sender(1, mps=0.1)) as flow:
         sending: dict[str, object] = {"service_sid": None, "sender": a_sender(1).address}
-        first, second = await flow.send(None, **sending), await flow.send(None, **sending)
+        first, second = await flow.send_in_turn([1, 1], **sending)
         await flow.advance(1)
         await suspend(flow)
         await flow.restart()

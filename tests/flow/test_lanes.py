@@ -49,11 +49,7 @@ def body_of(segments: int) -> str:
 
 async def begin(flow: Flow, count: int, **changes: object) -> list[Message]:
     """Send at once, one after the other; the order is that in which they were accepted."""
-    messages = []
-    for number in range(1, count + 1):
-        messages.append(await flow.send(None, **({"recipient": recipient(number)} | changes)))
-        await flow.settle()
-    return messages
+    return await flow.send_in_turn(range(1, count + 1), **changes)
 
 
 def times(flow: Flow) -> list[int]:
