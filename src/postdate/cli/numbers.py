@@ -1,6 +1,5 @@
 """`postdate numbers`: the phone numbers that messages leave from."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -9,35 +8,12 @@ from postdate.cli.client import Client
 from postdate.cli.command import Trouble, command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
-from postdate.cli.screen import full_time, listing, rate_text, say, show_fields, show_list
+from postdate.cli.screen import listing, say, show_fields, show_list
+from postdate.cli.sender_settings import Properties, settings_of
 
 app = typer.Typer(help="The phone numbers that messages leave from.", no_args_is_help=True)
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The number, such as +15005550006, or its SID (PN...).")]
-
-
-@dataclass(frozen=True, slots=True)
-class Properties:
-    """What a number is like; an empty URL takes one away."""
-
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What you call it.")] = None
-    mps: Annotated[
-        float | None, typer.Option("--mps", metavar="RATE", min=0, help="Segments per second; 0 is unlimited.")
-    ] = None
-    connection: Annotated[
-        str | None, typer.Option("--connection", metavar="NAME", help="The connection that it goes out by.")
-    ] = None
-    sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to tell what comes in.")] = None
-
-    def fields(self) -> list[tuple[str, str]]:
-        """Return those that were given as the API's parameters."""
-        given = {
-            "FriendlyName": self.name,
-            "Mps": None if self.mps is None else f"{self.mps:g}",
-            "Connection": self.connection,
-            "SmsUrl": self.sms_url,
-        }
-        return [(name, value) for name, value in given.items() if value is not None]
 
 
 @app.command("list")
@@ -68,11 +44,7 @@ def _show(number: Record) -> None:
             ("number", number.text("phone_number")),
             ("sid", number.text("sid")),
             ("name", number.text("friendly_name")),
-            ("rate", rate_text(number.text("mps"))),
-            ("connection", number.text("connection")),
-            ("service", number.text("messaging_service_sid")),
-            ("inbound to", number.text("sms_url")),
-            ("created", full_time(number.text("date_created"))),
+            *settings_of(number),
         ]
     )
 

@@ -3,7 +3,6 @@
 A phone number for SMS is registered with `postdate numbers`; here a sender has its channel before it, `whatsapp:+…`.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -12,37 +11,14 @@ from postdate.cli.client import Client, channel_senders
 from postdate.cli.command import Trouble, command
 from postdate.cli.reach import Reach
 from postdate.cli.record import Record
-from postdate.cli.screen import full_time, listing, rate_text, say, show_fields, show_list
+from postdate.cli.screen import listing, say, show_fields, show_list
+from postdate.cli.sender_settings import Properties, settings_of
 
 app = typer.Typer(help="Your senders on WhatsApp and other channels.", no_args_is_help=True)
 
 Sender = Annotated[
     str, typer.Argument(metavar="SENDER", help="The sender, such as whatsapp:+14155550100, or its SID (XE...).")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Properties:
-    """What a sender is like."""
-
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What you call it.")] = None
-    mps: Annotated[
-        float | None, typer.Option("--mps", metavar="RATE", min=0, help="Segments per second; 0 is unlimited.")
-    ] = None
-    connection: Annotated[
-        str | None, typer.Option("--connection", metavar="NAME", help="The connection that it goes out by.")
-    ] = None
-    sms_url: Annotated[str | None, typer.Option("--sms-url", metavar="URL", help="Whom to tell what comes in.")] = None
-
-    def fields(self) -> list[tuple[str, str]]:
-        """Return those that were given as the API's parameters."""
-        given = {
-            "SmsUrl": self.sms_url,
-            "FriendlyName": self.name,
-            "Mps": None if self.mps is None else f"{self.mps:g}",
-            "Connection": self.connection,
-        }
-        return [(name, value) for name, value in given.items() if value is not None]
 
 
 @app.command("list")
@@ -76,11 +52,7 @@ def _show(sender: Record) -> None:
             ("sid", sender.text("sid")),
             ("name", sender.text("friendly_name")),
             ("channel", sender.text("sender_type")),
-            ("rate", rate_text(sender.text("mps"))),
-            ("connection", sender.text("connection")),
-            ("service", sender.text("messaging_service_sid")),
-            ("inbound to", sender.text("sms_url")),
-            ("created", full_time(sender.text("date_created"))),
+            *settings_of(sender),
         ]
     )
 

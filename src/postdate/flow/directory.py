@@ -15,6 +15,7 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
 from postdate.core.address import SenderKind
+from postdate.core.inbound_call import InboundWebhook, webhook_of
 from postdate.core.resources import (
     Account,
     AccountStatus,
@@ -99,6 +100,11 @@ class Directory:
     def owner_of(self, address: str) -> Sender | None:
         """Return whoever's sender this address is: where an inbound message belongs. A name cannot be written to."""
         return self._owners.get(address)
+
+    def webhook_of(self, sender: Sender) -> InboundWebhook | None:
+        """Return whom to tell what comes in for a sender, as it is configured now; None: nobody."""
+        application = self.find(Application, sender.webhooks.sms_application_sid)
+        return webhook_of(sender, self.find(Service, sender.service_sid), application)
 
     def connection(self, name: str) -> Connection | None:
         """Return the connection of this name."""

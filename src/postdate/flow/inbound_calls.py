@@ -32,10 +32,10 @@ from postdate.core.callback import (
 from postdate.core.callback_form import Params, form_body, sign, sign_get, url_with_params
 from postdate.core.commands import LONGEST_BODY, MOST_MEDIA, SendMessage, read_sender
 from postdate.core.errors import Rejected
-from postdate.core.inbound_call import InboundWebhook, after_failure, inbound_params, webhook_of
+from postdate.core.inbound_call import InboundWebhook, after_failure, inbound_params
 from postdate.core.instant import SECOND, Monotonic
 from postdate.core.message import Message
-from postdate.core.resources import Account, Application, Sender, Service
+from postdate.core.resources import Account, Sender
 from postdate.core.twiml import MOST_REPLIES, TOO_MANY, InvalidTwiml, Redirect, Reply, Verb, read_twiml
 from postdate.flow.alarm import Alarm
 from postdate.flow.callback_rows import policy_of
@@ -167,17 +167,11 @@ class InboundCalls:
         message = await self._read(row)
         if message is None:
             return None
-        webhook = self._webhook_of(message)
+        sender = self._directory.find(Sender, message.sender_sid)
+        webhook = self._directory.webhook_of(sender) if sender is not None else None
         if webhook is None or webhook.url != row.url:  # configured anew since it came in
             webhook = InboundWebhook(row.url, "POST", None, "POST")
         return _Call(row.id, message, webhook, token)
-
-    def _webhook_of(self, message: Message) -> InboundWebhook | None:
-        sender = self._directory.find(Sender, message.sender_sid)
-        if sender is None:
-            return None
-        application = self._directory.find(Application, sender.webhooks.sms_application_sid)
-        return webhook_of(sender, self._directory.find(Service, sender.service_sid), application)
 
     async def _read(self, row: CallbackRow) -> Message | None:
         while True:

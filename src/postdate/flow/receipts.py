@@ -13,11 +13,10 @@ from postdate.clock import Clock
 from postdate.connectors.contract import CarrierEvent, Inbound, LateAnswer, Receipt
 from postdate.core.address import bucket_of
 from postdate.core.commands import segments_of
-from postdate.core.inbound_call import webhook_of
 from postdate.core.instant import Instant
 from postdate.core.message import Direction, Event, Message, Options, Status
 from postdate.core.outcome import Accepted, Refused, Unreachable
-from postdate.core.resources import Application, Sender, Service
+from postdate.core.resources import Sender
 from postdate.core.sid import CHANCE_BYTES, new_sid
 from postdate.flow.directory import Directory
 from postdate.flow.group_commit import GroupCommit
@@ -78,9 +77,7 @@ class Receipts:
             _log.warning("a message came in for a number that nobody here has", connection=connection)
             return
         at = self._clock.now()
-        service = self._directory.find(Service, sender.service_sid)
-        application = self._directory.find(Application, sender.webhooks.sms_application_sid)
-        webhook = webhook_of(sender, service, application)
+        webhook = self._directory.webhook_of(sender)
         message = _inbound(event, sender, webhook.url if webhook is not None else None, at)
         part = (
             event.part if event.part is not None and 1 <= event.part.index <= event.part.total <= MOST_PARTS else None
