@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from bench.kannel import BEARERBOX, SMSBOX, listens
+from bench.kannel import BEARERBOX, SMSBOX, listens, written
 from tests.held_ports import held_ports
 from tests.smsc.esme import HANDSET, SENDER, Trial, a_trial, eventually
 
@@ -170,9 +170,8 @@ class Kannel:
                 "get-url": call, "max-messages": 0, "omit-empty": "true",
             },
         ]  # fmt: skip
-        written = "\n\n".join("\n".join(f'{name} = "{value}"' for name, value in group.items()) for group in groups)
         path = self.folder / "kannel.conf"
-        path.write_text(written + "\n")
+        path.write_text(written(groups))
         return path
 
     def start(self, program: str, path: Path) -> None:
